@@ -28,7 +28,9 @@ class Mailbox {
  public:
   // Errors: that of eventfd(2), when descriptors run out.
   static absl::StatusOr<std::unique_ptr<Mailbox>> Create() {
-    UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    // Blocking, because io_uring waits for a blocking file and fails a non-blocking one with EAGAIN.
+    // Nobody blocks on it all the same: it is read when it is readable, and by one thread.
+    UniqueFd wake(eventfd(0, EFD_CLOEXEC));
     if (!wake) return absl::ErrnoToStatus(errno, "eventfd");
     return std::unique_ptr<Mailbox>(new Mailbox(std::move(wake)));
   }

@@ -1,42 +1,30 @@
 #include "lib/base/text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <vector>
 
-#include <fmt/format.h>
+#include "lib/base/utf8.h"
 
 namespace bsockd {
 namespace {
 
-// The length of the printable UTF-8 sequence at the start of `bytes`, or 0 where there is none.
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+// The length of the printable character beyond ASCII at the start of `bytes`, or 0 where there is
+// none.
 size_t PrintableUtf8(std::string_view bytes) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
-  const uint8_t lead = byte(0);
-  size_t length;
-  uint32_t code;
-  uint32_t least;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2, code = lead & 0x1F, least = 0xA0;  // U+0080..U+009F are control characters.
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3, code = lead & 0x0F, least = 0x800;
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4, code = lead & 0x07, least = 0x10000;
-  } else {
+  const Utf8Character character = DecodeUtf8(bytes);
+  const uint32_t code = character.code;
+  if (code < 0xA0) return 0;  // U+0080..U+009F are control characters.
+  // Bidirectional controls reorder what stands around them on a terminal, and U+2028 and U+2029
+  // end lines.
+  if (code == 0x061C || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+      (code >= 0x2066 && code <= 0x2069)) {
     return 0;
   }
-  if (bytes.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  if (code < least || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return 0;
-  // Bidirectional overrides reorder what stands around them on a terminal, and U+2028 and U+2029
-  // end lines.
-  if ((code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069)) return 0;
-  return length;
+  return character.bytes;
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {

@@ -1,6 +1,7 @@
 #include "lib/net/address.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <net/if.h>
 #include <netdb.h>
 
@@ -10,8 +11,6 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "lib/base/text.h"
 
@@ -26,7 +25,8 @@ absl::Status Invalid(std::string_view what) { return absl::InvalidArgumentError(
 absl::StatusOr<uint16_t> ParsePort(std::string_view text) {
   uint32_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  const bool digits = std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (text.empty() || !digits) {
     return Invalid("the port is missing or not a number (write HOST:PORT, as in 127.0.0.1:51717)");
   }
@@ -36,10 +36,21 @@ absl::StatusOr<uint16_t> ParsePort(std::string_view text) {
   return static_cast<uint16_t>(port);
 }
 
+bool IsNameCharacter(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+         c == '_' || c == '.';
+}
+
 bool IsIpv6(const std::string& host) {
+  const size_t percent = host.find('%');  // RFC 4007, section 11: fe80::1%eth0
+  if (percent != host.npos) {
+    const std::string_view scope = std::string_view(host).substr(percent + 1);
+    if (scope.empty() || !std::all_of(scope.begin(), scope.end(), IsNameCharacter)) return false;
+  }
+  const std::string number = host.substr(0, percent);
+  if (number.find('\0') != number.npos) return false;  // inet_pton() would not see what follows.
   in6_addr address;
-  const size_t scope = host.find('%');  // RFC 4007, section 11: fe80::1%eth0
-  return inet_pton(AF_INET6, host.substr(0, scope).c_str(), &address) == 1;
+  return inet_pton(AF_INET6, number.c_str(), &address) == 1;
 }
 
 absl::Status CheckHost(const std::string& host, bool bracketed) {
@@ -54,8 +65,7 @@ absl::Status CheckHost(const std::string& host, bool bracketed) {
   for (const char c : host) {
     const bool digit_or_dot = (c >= '0' && c <= '9') || c == '.';
     numeric = numeric && digit_or_dot;
-    if (!digit_or_dot && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-' &&
-        c != '_') {
+    if (!IsNameCharacter(c)) {
       return Invalid("the host name has a character that no host name has");
     }
   }
@@ -121,7 +131,8 @@ SocketAddress Ipv6(const in6_addr& host, uint16_t port) {
 SocketAddress Unix(const Address& address) {
   SocketAddress result;
   const size_t abstract = address.kind == Address::Kind::kUnixAbstract ? 1 : 0;
-  const size_t length = std::min(address.path.size(), kUnixPathBytesMax - abstract);
+  // An abstract name needs no terminating NUL, so its leading one costs it no room.
+  const size_t length = std::min(address.path.size(), kUnixPathBytesMax);
   result.local.sun_family = AF_UNIX;
   std::memcpy(result.local.sun_path + abstract, address.path.data(), length);
   // A pathname counts its terminating NUL, an abstract name its leading one (unix(7)).
@@ -217,7 +228,8 @@ std::string SocketAddress::ToString() const {
       if (local.sun_path[0] == '\0') {
         return fmt::format("unix:@{}", std::string_view(local.sun_path + 1, length - 1));
       }
-      return fmt::format("unix:{}", std::string_view(local.sun_path, strnlen(local.sun_path, length)));
+      return fmt::format("unix:{}",
+                         std::string_view(local.sun_path, strnlen(local.sun_path, length)));
     }
     default:
       return "unknown";

@@ -1,0 +1,101 @@
+#include "daemon/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string_view>
+
+#include "daemon/exit_status.h"
+#include "lib/base/version.h"
+
+namespace bsockd {
+namespace {
+
+constexpr std::string_view kFooter = R"(
+Examples:
+  bsockd 51717                        serve the greeting on 127.0.0.1 and [::1], print requests
+  bsockd -c my.yaml                   serve what the file says
+  bsockd -t -c my.yaml                say whether the file is right
+  bsockd -c my.yaml --listen '*:7'    the same service elsewhere
+
+Exit status: 0 ok, 64 usage, 69 an address cannot be bound, 71 operating system, 78 configuration.
+SIGTERM and SIGINT: answer what has come, then end; a second one ends at once.)";
+
+std::optional<uint16_t> ParsePort(const std::string& text) {
+  if (text.empty() || text.size() > 5) return std::nullopt;
+  uint32_t port = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    port = port * 10 + static_cast<uint32_t>(c - '0');
+  }
+  if (port > 65535) return std::nullopt;
+  return static_cast<uint16_t>(port);
+}
+
+}  // namespace
+
+std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
+  Flags flags;
+  std::string port;
+  std::string config_file;
+  CLI::App app("bsockd: a framed request/reply server on sockets.", "bsockd");
+  app.footer(std::string(kFooter));
+  app.set_version_flag("--version", "bsockd " + std::string(kVersion));
+  CLI::Option* port_option =
+      app.add_option("PORT", port,
+                     "Quick form, without a file: the greeting on the loopback addresses, "
+                     "requests printed (0 = any free port)");
+  CLI::Option* config_option =
+      app.add_option("-c,--config", config_file,
+                     "The configuration file (default " + std::string(kDefaultConfigFile) + ")")
+          ->take_last();
+  app.add_flag("-t,--test", flags.test, "Only say whether the configuration is right");
+  app.add_flag("--dump-config", flags.dump_config,
+               "Only print the effective configuration, defaults included");
+  app.add_option("--listen", flags.listen,
+                 "Listen on ADDRESS instead (of the only listener; NAME=ADDRESS of one of several; "
+                 "may be repeated)")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
+  const std::map<std::string, LogLevel> levels = {{"trace", LogLevel::kTrace},
+                                                  {"debug", LogLevel::kDebug},
+                                                  {"info", LogLevel::kInfo},
+                                                  {"warn", LogLevel::kWarn},
+                                                  {"error", LogLevel::kError}};
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error")
+      ->type_name("LEVEL")
+      ->transform(CLI::Transformer(levels).description(""));
+  const std::map<std::string, IoBackend> backends = {{"auto", IoBackend::kAuto},
+                                                     {"io_uring", IoBackend::kIoUring},
+                                                     {"epoll", IoBackend::kEpoll}};
+  app.add_option("--io", flags.io, "auto, io_uring or epoll")
+      ->type_name("BACKEND")
+      ->transform(CLI::Transformer(backends).description(""));
+  app.add_flag("--print-addresses", flags.print_addresses,
+               "Once every listener accepts, print `LISTENER ADDRESS` for each on standard output");
+
+  try {
+    app.parse(argc, argv);
+    if (port_option->count() > 0) {
+      flags.port = ParsePort(port);
+      if (!flags.port) {
+        throw CLI::ValidationError("PORT", "\"" + port + "\" is not a port (0 to 65535)");
+      }
+      if (config_option->count() > 0) {
+        throw CLI::ValidationError("PORT", "is the quick form, without a file; leave out either "
+                                           "it or --config (--listen moves a listener)");
+      }
+      if (flags.test) {
+        throw CLI::ValidationError("--test", "tests a file, and PORT is the form without one");
+      }
+    }
+  } catch (const CLI::ParseError& error) {
+    const bool was_asked_for = error.get_exit_code() == 0;  // --help, --version
+    app.exit(error);
+    return was_asked_for ? kExitOk : kExitUsage;
+  }
+  if (config_option->count() > 0) flags.config_file = config_file;
+  return flags;
+}
+
+}  // namespace bsockd

@@ -1,0 +1,27 @@
+// The process's life: its signals, its limits, and its end.
+#pragma once
+
+#include <absl/status/statusor.h>
+#include <spdlog/logger.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/unique_fd.h"
+#include "lib/server/server.h"
+
+namespace bsockd {
+
+// Takes SIGTERM and SIGINT out of every thread's way, so that only the returned signalfd(2) tells
+// of them, and ignores SIGPIPE. Call it before any thread starts.
+// Errors: that of signalfd(2).
+absl::StatusOr<UniqueFd> TakeSignals();
+
+// Raises the limit of open descriptors as far as it goes, and warns where that is too little for so
+// many connections.
+void RaiseDescriptorLimit(int connections_max, spdlog::logger& log);
+
+// Serves until a signal, then drains: what has come is answered, for `drain_timeout` at most, and
+// what is still unfinished is cut. A second signal ends the process at once, as that signal does.
+// Returns the exit status.
+int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, spdlog::logger& log);
+
+}  // namespace bsockd

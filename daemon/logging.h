@@ -1,0 +1,16 @@
+// The log: lines of text or JSON objects on standard error.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <memory>
+
+#include "lib/config/config.h"
+
+namespace bsockd {
+
+// Any thread may use the logger. It writes at once, so that the last line before a crash is there;
+// nothing is logged for a request, so that is no cost to anyone.
+std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config);
+
+}  // namespace bsockd

@@ -1,0 +1,17 @@
+#include "lib/handler/registry.h"
+
+#include <utility>
+
+#include "lib/handler/builtin.h"
+
+namespace bsockd {
+
+std::unique_ptr<const Handler> MakeHandler(const HandlerConfig& config, RequestLog* request_log) {
+  std::unique_ptr<const Handler> handler = config.reply.has_value()
+                                               ? MakeReplyHandler(*config.reply)
+                                               : MakeBuiltinHandler(*config.builtin);
+  if (config.log_requests) return LogRequests(std::move(handler), request_log);
+  return handler;
+}
+
+}  // namespace bsockd

@@ -1,0 +1,63 @@
+#include "lib/handler/request_log.h"
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/text.h"
+
+namespace bsockd {
+namespace {
+
+constexpr size_t kRequestBytesMax = 1000;  // Shown of a request; escaped, a line stays under PIPE_BUF.
+
+class LoggingHandler final : public Handler {
+ public:
+  LoggingHandler(std::unique_ptr<const Handler> handler, RequestLog* log)
+      : handler_(std::move(handler)), log_(log) {}
+
+  absl::Status Handle(const Request& request, Reply& reply) const override {
+    log_->Write(request);
+    return handler_->Handle(request, reply);
+  }
+
+ private:
+  const std::unique_ptr<const Handler> handler_;
+  RequestLog* const log_;
+};
+
+}  // namespace
+
+void RequestLog::Write(const Request& request) {
+  std::string line;
+  if (json_) {
+    const nlohmann::ordered_json object = {
+        {"time", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone())},
+        {"level", "info"},
+        {"message", "request"},
+        {"listener", request.listener},
+        {"request", request.payload.substr(0, kRequestBytesMax)},
+        {"bytes", request.payload.size()}};
+    line = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  } else {
+    line = "SERVER: I received this from the client: \"";
+    AppendEscaped(request.payload, kRequestBytesMax, &line);
+    line += '"';
+  }
+  line += '\n';
+  // One write(2) a line, so that lines of several workers do not mix.
+  [[maybe_unused]] const ssize_t ignored = write(fd_, line.data(), line.size());
+}
+
+std::unique_ptr<const Handler> LogRequests(std::unique_ptr<const Handler> handler,
+                                           RequestLog* log) {
+  return std::make_unique<LoggingHandler>(std::move(handler), log);
+}
+
+}  // namespace bsockd

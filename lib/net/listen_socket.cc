@@ -1,0 +1,165 @@
+#include "lib/net/listen_socket.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "lib/base/text.h"
+
+namespace bsockd {
+namespace {
+
+constexpr int kBacklogMax = 4096;     // The kernel lowers it to net.core.somaxconn.
+constexpr int kPortAttemptsMax = 16;  // To find one port that is free on every address.
+
+absl::Status BindError(const SocketAddress& where, int error, std::string_view remedy = "") {
+  return absl::ErrnoToStatus(
+      error, ToAbsl(fmt::format("cannot listen on {}{}", where.ToString(), remedy)));
+}
+
+// The machine has not this address or not even its family; another of the same name may do.
+bool IsMissingHere(int error) { return error == EAFNOSUPPORT || error == EADDRNOTAVAIL; }
+
+void SetOption(int fd, int level, int name, int value) {
+  setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+// What stands at the path of a socket file.
+enum class Occupant { kNobody, kLive, kStale, kOther };
+
+Occupant WhoIsAt(const SocketAddress& where) {
+  struct stat status;
+  if (lstat(where.local.sun_path, &status) != 0) return Occupant::kNobody;
+  if (!S_ISSOCK(status.st_mode)) return Occupant::kOther;
+  // Non-blocking: a server whose backlog is full is alive (EAGAIN), and must not hold us up.
+  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return Occupant::kLive;
+  if (connect(probe.get(), &where.any, where.size) == 0) return Occupant::kLive;
+  return errno == ECONNREFUSED ? Occupant::kStale : Occupant::kLive;
+}
+
+}  // namespace
+
+ListenSocket::~ListenSocket() {
+  if (fd_) Unlink();
+}
+
+void ListenSocket::Unlink() {
+  if (file_.empty()) return;
+  struct stat status;
+  if (lstat(file_.c_str(), &status) == 0 && status.st_dev == file_device_ &&
+      status.st_ino == file_inode_) {
+    unlink(file_.c_str());
+  }
+  file_.clear();
+}
+
+int ListenSocket::Open(const SocketAddress& where, bool dual_stack) {
+  fd_ = UniqueFd(socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd_) return errno;
+  if (where.family() != AF_UNIX) {
+    // A restart must not wait for the last connections' TIME_WAIT (socket(7)). This lets no second
+    // server listen on the port.
+    SetOption(fd(), SOL_SOCKET, SO_REUSEADDR, 1);
+    SetOption(fd(), IPPROTO_TCP, TCP_NODELAY, 1);
+    if (where.family() == AF_INET6) SetOption(fd(), IPPROTO_IPV6, IPV6_V6ONLY, dual_stack ? 0 : 1);
+  }
+  if (bind(fd(), &where.any, where.size) != 0) return errno;
+  if (listen(fd(), kBacklogMax) != 0) return errno;
+  absl::StatusOr<SocketAddress> local = LocalAddress(fd());
+  if (!local.ok()) return errno;
+  local_ = *local;
+  return 0;
+}
+
+int ListenSocket::OpenFile(const SocketAddress& where, mode_t mode) {
+  const char* path = where.local.sun_path;
+  fd_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd_) return errno;
+  // The file is made with the permissions that the socket has (and the umask), so that it is at no
+  // time open to more than it should be; afterwards it gets exactly `mode`.
+  fchmod(fd(), mode);
+  if (bind(fd(), &where.any, where.size) != 0) return errno;
+  struct stat status;
+  if (lstat(path, &status) != 0) return errno;
+  file_ = path;
+  file_device_ = status.st_dev;
+  file_inode_ = status.st_ino;
+  local_ = where;
+  if (chmod(path, mode) != 0) return errno;
+  return listen(fd(), kBacklogMax) == 0 ? 0 : errno;
+}
+
+absl::StatusOr<std::vector<ListenSocket>> ListenSocket::ListenOnFile(const SocketAddress& where,
+                                                                     mode_t mode) {
+  switch (WhoIsAt(where)) {
+    case Occupant::kNobody:
+      break;
+    case Occupant::kLive:
+      return BindError(where, EADDRINUSE, " (a server answers there)");
+    case Occupant::kOther:
+      return BindError(where, EEXIST, " (the file there is not a socket, and is left alone)");
+    case Occupant::kStale:
+      if (unlink(where.local.sun_path) != 0) {
+        return BindError(where, errno, " (a stale socket file is there)");
+      }
+      break;
+  }
+  ListenSocket socket;
+  if (const int error = socket.OpenFile(where, mode); error != 0) return BindError(where, error);
+  std::vector<ListenSocket> sockets;
+  sockets.push_back(std::move(socket));
+  return sockets;
+}
+
+absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
+  absl::StatusOr<std::vector<SocketAddress>> resolved = Resolve(address, ResolveFor::kListen);
+  if (!resolved.ok()) {
+    return absl::UnavailableError(ToAbsl(
+        fmt::format("cannot listen on {}: {}", address.ToString(),
+                    std::string(resolved.status().message()))));
+  }
+  if (address.kind == Address::Kind::kUnixPath) {
+    return ListenSocket::ListenOnFile(resolved->front(), mode);
+  }
+
+  const bool every_host = address.kind == Address::Kind::kTcp && address.host == "*";
+  absl::Status failure;
+  bool missing_here = false;
+  for (int attempt = 0; attempt < kPortAttemptsMax; ++attempt) {
+    std::vector<ListenSocket> sockets;
+    int error = 0;
+    for (SocketAddress where : *resolved) {
+      if (address.port == 0 && !sockets.empty()) where.set_port(sockets.front().local().port());
+      ListenSocket socket;
+      error = socket.Open(where, every_host);
+      if (error == 0) {
+        sockets.push_back(std::move(socket));
+        continue;
+      }
+      failure = BindError(where, error);
+      missing_here = IsMissingHere(error);
+      if (!missing_here) break;
+      error = 0;
+    }
+    if (error == 0 && !sockets.empty()) return sockets;
+    // A free port of the first address was taken on a later one: another will do.
+    const bool another_port = error == EADDRINUSE && address.port == 0 && !sockets.empty();
+    if (!another_port) break;
+  }
+  if (every_host && missing_here) {  // A machine without IPv6.
+    Address v4 = address;
+    v4.host = "0.0.0.0";
+    return Listen(v4, mode);
+  }
+  return failure;
+}
+
+}  // namespace bsockd

@@ -1,0 +1,72 @@
+// Server: the whole of it for a configuration: listen sockets, acceptor, workers.
+//
+//   listeners = BindListeners(config, ...)      // control thread; a bad address fails here
+//   server = Server::Start(config, listeners)   // starts the threads
+//   ... server->Drain(); wait for event_fd() until ended(); perhaps server->Cut() ...
+//
+// Thread: all calls on one, the control thread. Destroying a server that has not ended cuts it.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <spdlog/logger.h>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "lib/base/mailbox.h"
+#include "lib/config/config.h"
+#include "lib/handler/request_log.h"
+#include "lib/server/acceptor.h"
+#include "lib/server/worker.h"
+
+namespace bsockd {
+
+// Binds every address of every listener. `request_log` outlives what is returned.
+// Errors: Unavailable, naming the address and the reason.
+absl::StatusOr<std::vector<BoundListener>> BindListeners(const Config& config,
+                                                         RequestLog* request_log);
+
+class Server {
+ public:
+  // `log` outlives the server. Errors: what the operating system refused (threads, descriptors,
+  // io_uring where `io: io_uring` demands it).
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
+                                                       std::vector<BoundListener> listeners,
+                                                       spdlog::logger* log);
+  ~Server();
+
+  // Stops accepting, answers what has come, closes connections at frame boundaries. Returns at
+  // once; call it at most once.
+  void Drain();
+  // Closes everything now. May follow Drain().
+  void Cut();
+
+  // Readable when ended() may have changed; ended() resets it.
+  int event_fd() const { return events_->wake_fd(); }
+  // Whether every thread has done its work.
+  bool ended();
+  // Connections that were closed with something unfinished, so far.
+  size_t connections_cut() const { return connections_cut_; }
+
+ private:
+  explicit Server(spdlog::logger* log) : log_(log) {}
+
+  absl::Status StartWorkers(int count, const IoFactory& make_io);
+  absl::Status StartWorkersFor(IoBackend backend, int count);
+  void StopAcceptor();
+  template <typename Message>
+  void TellWorkers();
+
+  spdlog::logger* const log_;
+  std::unique_ptr<Mailbox<WorkerEnded>> events_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::thread> worker_threads_;
+  std::unique_ptr<Acceptor> acceptor_;
+  std::thread acceptor_thread_;
+  size_t workers_ended_ = 0;
+  size_t connections_cut_ = 0;
+};
+
+}  // namespace bsockd
