@@ -1,9 +1,11 @@
 #include "daemon/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
-#include <map>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "daemon/exit_status.h"
 #include "lib/base/version.h"
@@ -21,15 +23,36 @@ Examples:
 Exit status: 0 ok, 64 usage, 69 an address cannot be bound, 71 operating system, 78 configuration.
 SIGTERM and SIGINT: answer what has come, then end; a second one ends at once.)";
 
-std::optional<uint16_t> ParsePort(const std::string& text) {
-  if (text.empty() || text.size() > 5) return std::nullopt;
-  uint32_t port = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    port = port * 10 + static_cast<uint32_t>(c - '0');
+template <typename T>
+using Choice = std::pair<std::string_view, T>;
+
+constexpr Choice<LogLevel> kLogLevels[] = {{"trace", LogLevel::kTrace},
+                                           {"debug", LogLevel::kDebug},
+                                           {"info", LogLevel::kInfo},
+                                           {"warn", LogLevel::kWarn},
+                                           {"error", LogLevel::kError}};
+constexpr Choice<IoBackend> kBackends[] = {
+    {"auto", IoBackend::kAuto}, {"io_uring", IoBackend::kIoUring}, {"epoll", IoBackend::kEpoll}};
+
+// What `text` names. Throws CLI::ValidationError with the names that there are.
+template <typename T>
+T Choose(const std::string& flag, const std::string& text, std::span<const Choice<T>> choices) {
+  std::string names;
+  for (const auto& [name, value] : choices) {
+    if (name == text) return value;
+    names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  if (port > 65535) return std::nullopt;
-  return static_cast<uint16_t>(port);
+  throw CLI::ValidationError(flag, "\"" + text + "\" is none of " + names);
+}
+
+uint16_t ParsePort(const std::string& text) {
+  uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  const auto [parsed_to, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc() || parsed_to != end) {
+    throw CLI::ValidationError("PORT", "\"" + text + "\" is not a port (0 to 65535)");
+  }
+  return port;
 }
 
 }  // namespace
@@ -57,42 +80,36 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
                  "may be repeated)")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
-  const std::map<std::string, LogLevel> levels = {{"trace", LogLevel::kTrace},
-                                                  {"debug", LogLevel::kDebug},
-                                                  {"info", LogLevel::kInfo},
-                                                  {"warn", LogLevel::kWarn},
-                                                  {"error", LogLevel::kError}};
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error")
-      ->type_name("LEVEL")
-      ->transform(CLI::Transformer(levels).description(""));
-  const std::map<std::string, IoBackend> backends = {{"auto", IoBackend::kAuto},
-                                                     {"io_uring", IoBackend::kIoUring},
-                                                     {"epoll", IoBackend::kEpoll}};
-  app.add_option("--io", flags.io, "auto, io_uring or epoll")
-      ->type_name("BACKEND")
-      ->transform(CLI::Transformer(backends).description(""));
+  std::string log_level;
+  app.add_option("--log-level", log_level, "trace, debug, info, warn or error")->type_name("LEVEL");
+  std::string io;
+  app.add_option("--io", io, "auto, io_uring or epoll")->type_name("BACKEND");
   app.add_flag("--print-addresses", flags.print_addresses,
                "Once every listener accepts, print `LISTENER ADDRESS` for each on standard output");
 
   try {
     app.parse(argc, argv);
     if (port_option->count() > 0) {
-      flags.port = ParsePort(port);
-      if (!flags.port) {
-        throw CLI::ValidationError("PORT", "\"" + port + "\" is not a port (0 to 65535)");
-      }
       if (config_option->count() > 0) {
-        throw CLI::ValidationError("PORT", "is the quick form, without a file; leave out either "
-                                           "it or --config (--listen moves a listener)");
+        throw CLI::ValidationError("PORT",
+                                   "is the form without a file; leave out either it or --config "
+                                   "(--listen moves a listener)");
       }
       if (flags.test) {
         throw CLI::ValidationError("--test", "tests a file, and PORT is the form without one");
       }
+      flags.port = ParsePort(port);
     }
+    if (!log_level.empty())
+      flags.log_level = Choose<LogLevel>("--log-level", log_level, kLogLevels);
+    if (!io.empty()) flags.io = Choose<IoBackend>("--io", io, kBackends);
   } catch (const CLI::ParseError& error) {
-    const bool was_asked_for = error.get_exit_code() == 0;  // --help, --version
-    app.exit(error);
-    return was_asked_for ? kExitOk : kExitUsage;
+    if (error.get_exit_code() == 0) {  // --help, --version
+      app.exit(error);
+      return kExitOk;
+    }
+    std::fprintf(stderr, "bsockd: %s\nbsockd --help says more.\n", error.what());
+    return kExitUsage;
   }
   if (config_option->count() > 0) flags.config_file = config_file;
   return flags;

@@ -52,8 +52,8 @@ enum class Ended { kYes, kTimeout };
 Ended WaitForEnd(Server& server, const UniqueFd& signals, Duration timeout, spdlog::logger& log) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!server.ended()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return Ended::kTimeout;
     pollfd polled[] = {{.fd = signals.get(), .events = POLLIN, .revents = 0},
                        {.fd = server.event_fd(), .events = POLLIN, .revents = 0}};
@@ -85,9 +85,10 @@ void RaiseDescriptorLimit(int connections_max, spdlog::logger& log) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_max < static_cast<rlim_t>(connections_max) + kOtherDescriptors) {
-    log.warn("at most {} descriptors may be open, too few for server.max_connections {} "
-             "(raise the hard limit: ulimit -Hn, or LimitNOFILE= under systemd)",
-             limit.rlim_max, connections_max);
+    log.warn(
+        "at most {} descriptors may be open, too few for server.max_connections {} "
+        "(raise the hard limit: ulimit -Hn, or LimitNOFILE= under systemd)",
+        limit.rlim_max, connections_max);
   }
 }
 

@@ -1,12 +1,12 @@
 #include "daemon/settings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string_view>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "daemon/exit_status.h"
 #include "lib/config/load.h"

@@ -1,8 +1,8 @@
 // Mailbox<T>: how one thread gives data to another. The only lock in the server.
 //
 // Any thread posts; one thread, the owner, takes. The eventfd is written only when the mailbox goes
-// from empty to non-empty, so a burst of messages costs one wake-up. Messages are taken in the order
-// in which they were posted.
+// from empty to non-empty, so a burst of messages costs one wake-up. Messages are taken in the
+// order in which they were posted.
 //
 // Bound: the number of messages is bounded by what the posters may have outstanding (connections,
 // requests in flight), not here; a poster never blocks and never loses a message.
@@ -28,8 +28,8 @@ class Mailbox {
  public:
   // Errors: that of eventfd(2), when descriptors run out.
   static absl::StatusOr<std::unique_ptr<Mailbox>> Create() {
-    // Blocking, because io_uring waits for a blocking file and fails a non-blocking one with EAGAIN.
-    // Nobody blocks on it all the same: it is read when it is readable, and by one thread.
+    // Blocking, because io_uring waits for a blocking file and fails a non-blocking one with
+    // EAGAIN. Nobody blocks on it all the same: it is read when it is readable, and by one thread.
     UniqueFd wake(eventfd(0, EFD_CLOEXEC));
     if (!wake) return absl::ErrnoToStatus(errno, "eventfd");
     return std::unique_ptr<Mailbox>(new Mailbox(std::move(wake)));

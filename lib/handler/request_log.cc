@@ -1,21 +1,21 @@
 #include "lib/handler/request_log.h"
 
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
 #include <unistd.h>
 
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
-
-#include <absl/time/clock.h>
-#include <absl/time/time.h>
-#include <nlohmann/json.hpp>
 
 #include "lib/base/text.h"
 
 namespace bsockd {
 namespace {
 
-constexpr size_t kRequestBytesMax = 1000;  // Shown of a request; escaped, a line stays under PIPE_BUF.
+constexpr size_t kRequestBytesMax =
+    1000;  // Shown of a request; escaped, a line stays under PIPE_BUF.
 
 class LoggingHandler final : public Handler {
  public:

@@ -21,10 +21,10 @@
 namespace bsockd {
 namespace {
 
-constexpr int kEventsMax = 256;               // Sockets looked at in one turn.
-constexpr size_t kReadBytesMax = 16 * 1024;   // Of one socket in one turn.
-constexpr size_t kArenaBytes = 512 * 1024;    // Lent to all completions of one turn.
-constexpr uint64_t kWakeKey = ~uint64_t{0};   // epoll_event::data of the wake descriptor.
+constexpr int kEventsMax = 256;              // Sockets looked at in one turn.
+constexpr size_t kReadBytesMax = 16 * 1024;  // Of one socket in one turn.
+constexpr size_t kArenaBytes = 512 * 1024;   // Lent to all completions of one turn.
+constexpr uint64_t kWakeKey = ~uint64_t{0};  // epoll_event::data of the wake descriptor.
 
 class EpollIo final : public Io {
  public:

@@ -25,8 +25,8 @@ namespace bsockd {
 namespace {
 
 constexpr unsigned kSubmissionsMax = 512;
-constexpr unsigned kCompletionsMax = 2048;      // More wait in the kernel; none is lost.
-constexpr unsigned kBuffersMax = 256;           // A power of two.
+constexpr unsigned kCompletionsMax = 2048;  // More wait in the kernel; none is lost.
+constexpr unsigned kBuffersMax = 256;       // A power of two.
 constexpr size_t kBufferBytes = 16 * 1024;
 constexpr uint16_t kBufferGroup = 0;
 constexpr Duration kMemoryRetryMax = std::chrono::milliseconds(300);
@@ -61,8 +61,8 @@ class UringIo final : public Io {
   struct SlotState {
     int fd = -1;
     bool want_receive = false;
-    bool receive_armed = false;   // A multishot receive is in the kernel.
-    bool rearm_listed = false;    // In `rearm_`.
+    bool receive_armed = false;  // A multishot receive is in the kernel.
+    bool rearm_listed = false;   // In `rearm_`.
     bool send_in_flight = false;
     bool detaching = false;
   };
@@ -253,11 +253,9 @@ void UringIo::SubmitAndWait(bool wait, std::optional<MonotonicTime> deadline) {
     timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
   }
   io_uring_cqe* first = nullptr;
-  const int result =
-      io_uring_submit_and_wait_timeout(&ring_, &first, 1, timeout_or_null, nullptr);
+  const int result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, timeout_or_null, nullptr);
   // EBUSY and EAGAIN: completions must be reaped before more can be submitted; Reap() does.
-  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY &&
-      result != -EAGAIN) {
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN) {
     Die("io_uring_enter", -result);
   }
 }
@@ -301,13 +299,12 @@ void UringIo::OnReceive(Slot slot, const io_uring_cqe& cqe, std::vector<Completi
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
     const auto id = static_cast<uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
     lent_.push_back(id);
-    completion.data = {buffers_ + id * kBufferBytes,
-                       static_cast<size_t>(std::max(cqe.res, 0))};
+    completion.data = {buffers_ + id * kBufferBytes, static_cast<size_t>(std::max(cqe.res, 0))};
   }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) state.receive_armed = false;
 
-  const bool ended_for_now = cqe.res == -ENOBUFS || cqe.res == -ECANCELED || cqe.res == -EINTR ||
-                             cqe.res == -EAGAIN;
+  const bool ended_for_now =
+      cqe.res == -ENOBUFS || cqe.res == -ECANCELED || cqe.res == -EINTR || cqe.res == -EAGAIN;
   if (!ended_for_now && !state.detaching) {
     if (cqe.res <= 0) state.want_receive = false;
     completions->push_back(completion);

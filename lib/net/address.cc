@@ -56,7 +56,7 @@ bool IsIpv6(const std::string& host) {
 absl::Status CheckHost(const std::string& host, bool bracketed) {
   if (host.empty()) return Invalid("the host is missing (write *:PORT for every address)");
   if (bracketed) {
-    if (!IsIpv6(host)) return Invalid("what stands in the brackets is not an IPv6 address");
+    if (!IsIpv6(host)) return Invalid("this is not an IPv6 address (write [::1]:51717)");
     return absl::OkStatus();
   }
   if (host == "*") return absl::OkStatus();
@@ -167,12 +167,10 @@ absl::StatusOr<Address> Address::Parse(std::string_view text) {
 }
 
 absl::StatusOr<Address> Address::FromHostAndPort(std::string_view host, std::string_view port) {
-  std::string bare(host);
-  if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']') {
-    bare = bare.substr(1, bare.size() - 2);
-  }
-  const bool v6 = bare.find(':') != bare.npos;
-  return MakeTcp(std::move(bare), v6, port);
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const bool v6 = bracketed || host.find(':') != host.npos;
+  return MakeTcp(std::string(host), v6, port);
 }
 
 std::string Address::ToString() const {
@@ -266,7 +264,12 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, Resol
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   std::vector<SocketAddress> result;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-    result.push_back(FromSockaddr(entry->ai_addr, entry->ai_addrlen));
+    const SocketAddress next = FromSockaddr(entry->ai_addr, entry->ai_addrlen);
+    // /etc/hosts may name an address twice; it can be bound only once.
+    const bool known = std::any_of(result.begin(), result.end(), [&](const SocketAddress& other) {
+      return other.size == next.size && std::memcmp(&other.storage, &next.storage, next.size) == 0;
+    });
+    if (!known) result.push_back(next);
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #include "lib/net/listen_socket.h"
 
+#include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,8 +9,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "lib/base/text.h"
 
@@ -122,9 +121,8 @@ absl::StatusOr<std::vector<ListenSocket>> ListenSocket::ListenOnFile(const Socke
 absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
   absl::StatusOr<std::vector<SocketAddress>> resolved = Resolve(address, ResolveFor::kListen);
   if (!resolved.ok()) {
-    return absl::UnavailableError(ToAbsl(
-        fmt::format("cannot listen on {}: {}", address.ToString(),
-                    std::string(resolved.status().message()))));
+    return absl::UnavailableError(ToAbsl(fmt::format("cannot listen on {}: {}", address.ToString(),
+                                                     std::string(resolved.status().message()))));
   }
   if (address.kind == Address::Kind::kUnixPath) {
     return ListenSocket::ListenOnFile(resolved->front(), mode);

@@ -44,8 +44,8 @@ class ListenSocket {
 };
 
 // Listens on everything that `address` stands for: each address of a name, IPv4 and IPv6. Addresses
-// of a family that this machine has not are left out as long as one is left. Port 0 is the same free
-// port for all of them. The sockets are non-blocking and close-on-exec; the TCP ones have
+// of a family that this machine has not are left out as long as one is left. Port 0 is the same
+// free port for all of them. The sockets are non-blocking and close-on-exec; the TCP ones have
 // TCP_NODELAY, which accepted sockets inherit.
 //
 // unix:/path: refused where a live server answers, a stale socket file is replaced, any other file

@@ -10,9 +10,9 @@
 namespace bsockd {
 namespace {
 
-constexpr int kBatchMax = 64;           // Connections of one listener before the next has its turn.
-constexpr int kFinalBatchMax = 4096;    // Of one listener when accepting stops: a whole backlog.
-constexpr int kPauseMs = 100;           // After running out of descriptors or memory.
+constexpr int kBatchMax = 64;         // Connections of one listener before the next has its turn.
+constexpr int kFinalBatchMax = 4096;  // Of one listener when accepting stops: a whole backlog.
+constexpr int kPauseMs = 100;         // After running out of descriptors or memory.
 constexpr Duration kComplaintInterval = std::chrono::seconds(1);
 // Connections above the limit that are told so at a time; more are closed without a word.
 constexpr size_t kRefusedMax = 64;
@@ -108,9 +108,8 @@ void Acceptor::HandOver(UniqueFd fd, const BoundListener& listener) {
   }
   if (total >= connections_max_ + kRefusedMax) return;  // Closes it.
   ++handed_over_[chosen];
-  workers_[chosen]->mailbox().Post(NewConnection{.fd = std::move(fd),
-                                                 .listener = listener.listener,
-                                                 .refused = total >= connections_max_});
+  workers_[chosen]->mailbox().Post(NewConnection{
+      .fd = std::move(fd), .listener = listener.listener, .refused = total >= connections_max_});
 }
 
 void Acceptor::OutOfResources(const BoundListener& listener, int error) {

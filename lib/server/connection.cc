@@ -1,9 +1,9 @@
 #include "lib/server/connection.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace bsockd {
 namespace {
@@ -14,8 +14,8 @@ constexpr Duration kLingerIdleTimeout = std::chrono::seconds(2);
 constexpr Duration kLingerTimeout = std::chrono::seconds(10);
 constexpr Duration kDrainLingerTimeout = std::chrono::milliseconds(500);
 
-// The first piece of new input that is joined to an unfinished frame. Pieces double, so that a short
-// rest of a frame does not cost copying everything behind it.
+// The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
+// short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
 
 }  // namespace
@@ -51,7 +51,8 @@ void Connection::OnReceived(Turn& turn, int result, std::string_view bytes) {
   const uint64_t requests_before = requests_;
   drain_bytes_left_ -= std::min(drain_bytes_left_, bytes.size());
   TakeInput(turn, bytes);
-  // What the drain had to wait for is complete; a frame that has only begun since is not waited for.
+  // What the drain had to wait for is complete; a frame that has only begun since is not waited
+  // for.
   if (came_after_drain && requests_ > requests_before && takes_input()) DropInput(turn);
   AfterInput(turn);
 }

@@ -1,14 +1,16 @@
 // Connection: one accepted socket, from its first byte to its last.
 //
 // Bytes come in by OnReceived, frames are cut, requests handled and replies appended to the output,
-// all in one go; Flush sends what a turn has produced in one send. It does no I/O itself: it appends
-// Ops to its worker's turn and is told the completions.
+// all in one go; Flush sends what a turn has produced in one send. It does no I/O itself: it
+// appends Ops to its worker's turn and is told the completions.
 //
-//   open --end of input, or an error--> finishing --output sent--> [lingering] --> detaching --> gone
+//   open --end of input, or an error--> finishing --output sent--> [lingering] --> detaching -->
+//   gone
 //
 // Lingering: after an error frame or a drain the peer may still be sending. Closing with unread
-// input would make the kernel send RST, which can destroy the reply on its way (RFC 1122, 4.2.2.13);
-// so writing is shut down first, and input is read and dropped until the peer ends or time is up.
+// input would make the kernel send RST, which can destroy the reply on its way (RFC
+// 1122, 4.2.2.13); so writing is shut down first, and input is read and dropped until the peer ends
+// or time is up.
 //
 // Thread: its worker's. Lifetime: its slot's, from accept to kDetached.
 #pragma once
@@ -110,12 +112,12 @@ class Connection {
   const UniqueFd fd_;
   const std::shared_ptr<const Listener> listener_;
 
-  std::string input_;   // A frame not yet whole; or, while paused, whatever has come.
-  std::string output_;  // Replies not yet handed to the Io.
+  std::string input_;    // A frame not yet whole; or, while paused, whatever has come.
+  std::string output_;   // Replies not yet handed to the Io.
   std::string sending_;  // The send in flight: it must not change until it is done.
   size_t sent_ = 0;      // Of `sending_`.
   FramerState framer_state_;
-  Timer timer_;                // kOpen: flush_after; kLingering: the end of it.
+  Timer timer_;  // kOpen: flush_after; kLingering: the end of it.
   MonotonicTime linger_end_;
   size_t drain_bytes_left_ = 0;  // Draining: what had come before, and is still to be read.
   uint64_t requests_ = 0;

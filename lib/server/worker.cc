@@ -12,9 +12,13 @@ WorkerEnded Worker::Run(const IoFactory& make_io,
   if (!io.ok()) return {};
   // A wait that ends at once, to learn the time: only the Io reads the clock.
   std::vector<Completion> none;
-  const MonotonicTime now = (*io)->Run({}, MonotonicTime::min(), &none);
+  const MonotonicTime now = (*io)->Run({}, MonotonicTime(), &none);
   woken_ = !none.empty();
-  Turn turn{.now = now, .io = io->get(), .ops = {}, .unsent = {}, .timers = TimerWheel(now),
+  Turn turn{.now = now,
+            .io = io->get(),
+            .ops = {},
+            .unsent = {},
+            .timers = TimerWheel(now),
             .buffers = {}};
   Loop(turn);
   return {.connections_cut = cut_};
@@ -66,8 +70,7 @@ void Worker::ReadMailbox(Turn& turn) {
 }
 
 void Worker::On(Turn& turn, NewConnection& message) {
-  Connection& connection =
-      connections_.Add(std::move(message.fd), std::move(message.listener));
+  Connection& connection = connections_.Add(std::move(message.fd), std::move(message.listener));
   if (message.refused) {
     connection.Refuse(turn, "full", "this server has all the connections it may have");
   } else {

@@ -51,7 +51,8 @@ void SimIo::Carry(const Op& op) {
     case Op::Kind::kSend:
       if (!socket.unsent.empty()) Complain(fmt::format("slot {}: two sends at a time", op.slot));
       if (op.data.empty()) Complain(fmt::format("slot {}: a send of nothing", op.slot));
-      if (network_.clients[op.fd].saw_end) Complain(fmt::format("slot {}: sends after its end", op.slot));
+      if (network_.clients[op.fd].saw_end)
+        Complain(fmt::format("slot {}: sends after its end", op.slot));
       socket.unsent = op.data;
       break;
     case Op::Kind::kShutdownWrite:

@@ -4,8 +4,9 @@
 // test's thread, and whenever it waits, the simulation decides by its seed what happens next. The
 // same seed gives the same trace.
 //
-// It is as nasty as a network may be: bytes come in any pieces, sends are partial, input still comes
-// after a pause, lent buffers vanish at the next Run(), and clients half-close, reset and stall.
+// It is as nasty as a network may be: bytes come in any pieces, sends are partial, input still
+// comes after a pause, lent buffers vanish at the next Run(), and clients half-close, reset and
+// stall.
 #pragma once
 
 #include <deque>
@@ -34,10 +35,10 @@ struct SimClient {
   size_t window = 0;  // Bytes that it lets wait unread; the server can send no more at a time.
 
   std::string received;
-  bool saw_end = false;      // The server has shut down its side or closed.
-  bool was_reset = false;    // By the client itself.
-  bool closed = false;       // The server has let go of the connection.
-  size_t sent = 0;           // Of `to_send`, as far as the server has received it.
+  bool saw_end = false;    // The server has shut down its side or closed.
+  bool was_reset = false;  // By the client itself.
+  bool closed = false;     // The server has let go of the connection.
+  size_t sent = 0;         // Of `to_send`, as far as the server has received it.
 };
 
 // The clients, and what the simulation has to say at its end.

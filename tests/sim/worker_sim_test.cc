@@ -50,7 +50,8 @@ World MakeWorld(uint32_t seed) {
   listener.limits.output_low = below(listener.limits.output_high);
   listener.framer = MakeFramer(framing, listener.limits.max_frame);
   listener.handler = MakeHandler(handler, nullptr);
-  listener.flush_after = framing.kind == FramingConfig::Kind::kRaw ? std::nullopt : framing.flush_after;
+  listener.flush_after =
+      framing.kind == FramingConfig::Kind::kRaw ? std::nullopt : framing.flush_after;
 
   const std::vector<std::string> endings = framing.kind == FramingConfig::Kind::kDelimiter
                                                ? std::vector<std::string>{"@@", "\r\n", "\n"}
@@ -71,7 +72,8 @@ World MakeWorld(uint32_t seed) {
       std::string ending = Delimited(framing, endings[below(endings.size())]);
       // A tail without an end is answered at the end of input or, with flush_after, after it. Where
       // neither comes, it keeps the drain waiting, which is what a drain timeout is for.
-      if (last && (client.end == SimClient::End::kHalfClose || listener.flush_after)) ending.clear();
+      if (last && (client.end == SimClient::End::kHalfClose || listener.flush_after))
+        ending.clear();
       client.to_send += payload + ending;
       if (handler.builtin == Builtin::kUpper) {
         for (char& c : payload) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
@@ -85,7 +87,8 @@ World MakeWorld(uint32_t seed) {
   return world;
 }
 
-// Lets a worker serve the world until nothing is left of it. Returns how many connections it closed.
+// Lets a worker serve the world until nothing is left of it. Returns how many connections it
+// closed.
 size_t Simulate(uint32_t seed, World* world) {
   auto mailbox = Mailbox<WorkerMessage>::Create();
   Worker worker(*std::move(mailbox));
