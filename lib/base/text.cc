@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <vector>
 
@@ -12,19 +11,13 @@
 namespace bsockd {
 namespace {
 
-// The length of the printable character beyond ASCII at the start of `bytes`, or 0 where there is
-// none.
-size_t PrintableUtf8(std::string_view bytes) {
-  const Utf8Character character = DecodeUtf8(bytes);
-  const uint32_t code = character.code;
-  if (code < 0xA0) return 0;  // U+0080..U+009F are control characters.
+// Whether a character beyond ASCII is harmless on a terminal and in a line.
+bool IsPrintable(uint32_t code) {
+  if (code < 0xA0) return false;  // U+0080..U+009F are control characters.
   // Bidirectional controls reorder what stands around them on a terminal, and U+2028 and U+2029
   // end lines.
-  if (code == 0x061C || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
-      (code >= 0x2066 && code <= 0x2069)) {
-    return 0;
-  }
-  return character.bytes;
+  return code != 0x061C && code != 0x200E && code != 0x200F && (code < 0x2028 || code > 0x202E) &&
+         (code < 0x2066 || code > 0x2069);
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -45,10 +38,9 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }  // namespace
 
 void AppendEscaped(std::string_view bytes, size_t bytes_max, std::string* out) {
-  std::string_view shown = bytes.substr(0, bytes_max);
-  while (!shown.empty()) {
-    const char c = shown.front();
-    size_t taken = 1;
+  const size_t end = std::min(bytes.size(), bytes_max);
+  for (size_t i = 0; i < end;) {
+    const char c = bytes[i];
     if (c == '"' || c == '\\') {
       out->push_back('\\');
       out->push_back(c);
@@ -60,13 +52,16 @@ void AppendEscaped(std::string_view bytes, size_t bytes_max, std::string* out) {
       out->append("\\r");
     } else if (c == '\t') {
       out->append("\\t");
-    } else if (const size_t length = PrintableUtf8(shown); length > 0) {
-      out->append(shown.substr(0, length));
-      taken = length;
+    } else if (const Utf8Character character = DecodeUtf8(bytes.substr(i));
+               character.bytes > 0 && IsPrintable(character.code)) {
+      if (i + character.bytes > end) break;  // Half a character is none.
+      out->append(bytes.substr(i, character.bytes));
+      i += character.bytes;
+      continue;
     } else {
       fmt::format_to(std::back_inserter(*out), "\\x{:02x}", static_cast<uint8_t>(c));
     }
-    shown.remove_prefix(taken);
+    ++i;
   }
   if (bytes.size() > bytes_max) {
     fmt::format_to(std::back_inserter(*out), "... ({} bytes)", bytes.size());
@@ -80,8 +75,11 @@ std::string_view NearestWord(std::string_view text, const std::string_view* cand
   size_t best_distance = 3;
   if (text.size() > kTextBytesMax) return best;
   for (size_t i = 0; i < count; ++i) {
+    // Each byte more or less is an edit; so nothing is compared with a candidate of any length.
+    const size_t longer = std::max(text.size(), candidates[i].size());
+    if (longer - std::min(text.size(), candidates[i].size()) >= best_distance) continue;
     const size_t distance = EditDistance(text, candidates[i]);
-    if (distance < best_distance && distance * 2 < std::max(text.size(), candidates[i].size())) {
+    if (distance < best_distance && distance * 2 < longer) {
       best = candidates[i];
       best_distance = distance;
     }

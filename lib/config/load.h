@@ -1,7 +1,6 @@
 // From YAML to Config and back. Pure but for LoadConfigFile, which reads the file.
 //
-// The loader is strict and finds every error in one pass. load.cc and dump.cc are the only files
-// that know YAML.
+// The loader is strict and finds every error in one pass. Nothing outside this folder knows YAML.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -11,15 +10,9 @@
 #include <vector>
 
 #include "lib/config/config.h"
+#include "lib/config/error.h"
 
 namespace bsockd {
-
-// One thing wrong in a configuration.
-struct ConfigError {
-  int line = 0;    // From 1; 0 where the error has no place, such as a file that cannot be read.
-  int column = 0;  // From 1, in characters.
-  std::string message;  // What is wrong, and in parentheses what would be right.
-};
 
 struct LoadedConfig {
   Config config;                    // Meaningful only when `errors` is empty.

@@ -1,8 +1,8 @@
 // Framer: how frames are cut from a stream of bytes, and how replies are framed.
 //
-// Pure: bytes in, frames out; no I/O, no clock, no allocation. A framer is made once for a listener,
-// is immutable, and is used by every worker thread at once; what it has to remember of a connection
-// stands in a FramerState that the connection owns.
+// Pure: bytes in, frames out; no I/O, no clock, no allocation. A framer is made once for a
+// listener, is immutable, and is used by every worker thread at once; what it has to remember of a
+// connection stands in a FramerState that the connection owns.
 //
 // Where the bytes are cut never changes the result: feeding the same bytes in any pieces gives the
 // same frames and the same error (an error may show before its last byte has come).
@@ -20,8 +20,8 @@
 
 namespace bsockd {
 
-// How a frame ended on the wire, so that its reply can end alike. Each framer gives the values their
-// meaning, but for this one.
+// How a frame ended on the wire, so that its reply can end alike. Each framer gives the values
+// their meaning, but for this one.
 using FrameEnding = uint8_t;
 inline constexpr FrameEnding kUnterminated = 255;  // By silence or the end of input.
 

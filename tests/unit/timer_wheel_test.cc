@@ -110,8 +110,8 @@ TEST_F(TimerWheelTest, FiringMayArmAndCancelOthers) {
 // Against a sorted map, with random arming, cancelling and steps of the clock.
 TEST_F(TimerWheelTest, AgreesWithASortedMap) {
   const char* given = std::getenv("BSOCKD_SEED");
-  const unsigned seed = given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
-                              : std::random_device()();
+  const unsigned seed =
+      given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device()();
   SCOPED_TRACE(testing::Message() << "BSOCKD_SEED=" << seed);
   std::mt19937 random(seed);
   std::vector<std::unique_ptr<Timer>> timers;

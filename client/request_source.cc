@@ -1,0 +1,61 @@
+#include "client/request_source.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "lib/base/text.h"
+
+namespace bsockd {
+namespace {
+
+constexpr size_t kReadBytes = 64 * 1024;
+
+}  // namespace
+
+std::optional<std::string> RequestSource::Take() {
+  if (fd_ < 0) {
+    if (list_next_ == list_.size()) return std::nullopt;
+    return std::move(list_[list_next_++]);
+  }
+  const size_t lf = buffer_.find('\n', scanned_);
+  if (lf == buffer_.npos && (!ended_ || start_ == buffer_.size())) {
+    scanned_ = buffer_.size();
+    return std::nullopt;
+  }
+  const size_t end = lf == buffer_.npos ? buffer_.size() : lf;
+  const bool crlf = lf != buffer_.npos && lf > start_ && buffer_[lf - 1] == '\r';
+  std::string line = buffer_.substr(start_, end - start_ - (crlf ? 1 : 0));
+  start_ = scanned_ = lf == buffer_.npos ? end : lf + 1;
+  return line;
+}
+
+absl::Status RequestSource::Fill() {
+  if (ended_) return absl::OkStatus();
+  if (buffer_.size() - start_ > kLineBytesMax) {
+    return absl::ResourceExhaustedError(
+        ToAbsl(fmt::format("an input line is longer than {} bytes", kLineBytesMax)));
+  }
+  char bytes[kReadBytes];
+  ssize_t got;
+  do {
+    got = read(fd_, bytes, sizeof(bytes));
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    return {
+        absl::ErrnoToStatusCode(errno),
+        ToAbsl(fmt::format("cannot read the input: {}", std::generic_category().message(errno)))};
+  }
+  if (got == 0) ended_ = true;
+  // Asked only when no whole line is at hand, so what is moved is at most the start of one.
+  buffer_.erase(0, start_);
+  scanned_ -= start_;
+  start_ = 0;
+  buffer_.append(bytes, static_cast<size_t>(got));
+  return absl::OkStatus();
+}
+
+}  // namespace bsockd

@@ -1,0 +1,244 @@
+// SIGTERM and SIGINT: what was asked is answered, then the daemon ends.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "tests/integration/daemon.h"
+#include "tests/integration/process.h"
+#include "tests/integration/stream.h"
+
+namespace bsockd::integration {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kManyRequests = 1000;
+
+class StopTest : public BackendTest {
+ protected:
+  // An upper-casing daemon; `drain_timeout` is long where the test is not about it.
+  std::unique_ptr<Daemon> StartUpper(const std::string& drain_timeout = "60s",
+                                     const std::string& framing = "line") {
+    return Start(fmt::format("server: {{drain_timeout: {}}}\n", drain_timeout) +
+                 OneListener("{builtin: upper}", framing));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, StopTest, kBackends, BackendName);
+
+TEST_P(StopTest, IdleConnectionsDoNotHoldUpTheEnd) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const auto daemon = StartUpper();
+    ASSERT_NE(daemon, nullptr);
+    const auto fresh = Stream::Connect(daemon->address());
+    const auto used = Stream::Connect(daemon->address());
+    ASSERT_TRUE(fresh && used);
+    ASSERT_EQ(used->Call("hello\n", "HELLO\n"), "HELLO\n");
+    daemon->process().Signal(signal);
+    EXPECT_EQ(used->ReceiveToEnd(), Closed("")) << "no reset, and nothing more to read";
+    EXPECT_EQ(fresh->ReceiveToEnd(), Closed(""));
+    daemon->ExpectEnd(Exited(0));
+  }
+}
+
+TEST_P(StopTest, RequestsThatWereSentBeforeTheSignalAreAnswered) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (int i = 0; i < 50; ++i) {
+    streams.push_back(Stream::Connect(daemon->address()));
+    ASSERT_NE(streams.back(), nullptr);
+    ASSERT_EQ(streams.back()->Call("first\n", "FIRST\n"), "FIRST\n");
+  }
+  for (const auto& stream : streams) ASSERT_TRUE(stream->Send("second\nthird\n"));
+  daemon->process().Signal(SIGTERM);
+  for (const auto& stream : streams) EXPECT_EQ(stream->ReceiveToEnd(), Closed("SECOND\nTHIRD\n"));
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, AThousandRequestsInFlightOnAThousandConnectionsAreAllAnswered) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (size_t i = 0; i < kManyRequests; ++i) {
+    streams.push_back(Stream::Connect(daemon->address()));
+    ASSERT_NE(streams.back(), nullptr);
+  }
+  for (const auto& stream : streams) ASSERT_EQ(stream->Call("a\n", "A\n"), "A\n");
+  for (const auto& stream : streams) ASSERT_TRUE(stream->Send("in flight\n"));
+  daemon->process().Signal(SIGTERM);
+  size_t answered = 0;
+  for (const auto& stream : streams) {
+    const Received received = stream->ReceiveToEnd();
+    answered += received == Closed("IN FLIGHT\n") ? 1 : 0;
+  }
+  EXPECT_EQ(answered, kManyRequests);
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, AThousandRequestsInFlightOnOneConnectionAreAllAnswered) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  std::string requests;
+  std::string replies;
+  for (size_t i = 0; i < kManyRequests; ++i) {
+    requests += fmt::format("request {}\n", i);
+    replies += fmt::format("REQUEST {}\n", i);
+  }
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_EQ(stream->Call("first\n", "FIRST\n"), "FIRST\n");
+  ASSERT_TRUE(stream->Send(requests));
+  daemon->process().Signal(SIGTERM);
+  EXPECT_EQ(stream->ReceiveToEnd(), Closed(replies));
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, AClientThatNeverStopsSendingIsCutBetweenTwoReplies) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_EQ(stream->Call("first\n", "FIRST\n"), "FIRST\n");
+  std::string requests;
+  std::string replies;
+  for (size_t i = 0; i < 50 * kManyRequests; ++i) {
+    requests += fmt::format("request {}\n", i);
+    replies += fmt::format("REQUEST {}\n", i);
+  }
+  daemon->process().Signal(SIGTERM);
+  const Received received = stream->Exchange(requests, /*half_close=*/false);
+  EXPECT_EQ(received.end, Received::End::kClosed);
+  EXPECT_TRUE(replies.starts_with(received.bytes)) << received.bytes.size() << " bytes came";
+  EXPECT_TRUE(received.bytes.empty() || received.bytes.ends_with("\n")) << "a reply is cut short";
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, NewConnectionsAreRefusedWhileItDrains) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_EQ(stream->Call("first\nsec", "FIRST\n"), "FIRST\n");
+  daemon->process().Signal(SIGTERM);
+  EXPECT_TRUE(daemon->WaitUntilDraining());
+  EXPECT_EQ(stream->Exchange("ond\n", /*half_close=*/false), Closed("SECOND\n"))
+      << "the request that had begun is waited for, and then the connection closes";
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, ARequestThatNeverEndsIsWaitedForNoLongerThanDrainTimeout) {
+  const auto daemon = StartUpper("300ms");
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_EQ(stream->Call("first\nsec", "FIRST\n"), "FIRST\n");
+  const auto start = Clock::now();
+  daemon->process().Signal(SIGTERM);
+  const Received received = stream->ReceiveToEnd();
+  const auto took = Clock::now() - start;
+  EXPECT_EQ(received.bytes, "");
+  EXPECT_NE(received.end, Received::End::kTimeout);
+  EXPECT_GE(took, milliseconds(300));
+  EXPECT_LT(took, milliseconds(Sanitized() ? 10'000 : 1300));
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, AnUnterminatedRequestIsStillFlushedWhileItDrains) {
+  const auto daemon = StartUpper("60s", "{line: lf, flush_after: 300ms}");
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_EQ(stream->Call("first\nsec", "FIRST\n"), "FIRST\n");
+  daemon->process().Signal(SIGTERM);
+  EXPECT_EQ(stream->ReceiveToEnd(), Closed("SEC"));
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, RepliesThatAreNotYetReadAreWaitedFor) {
+  const auto daemon =
+      Start("server: {drain_timeout: 60s}\n" +
+            OneListener(fmt::format("{{reply: \"{}\"}}", std::string(65'535, 'r'))));
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  std::string requests;
+  for (int i = 0; i < 300; ++i) requests += "x\n";  // Replies of 20 MB: no socket holds them.
+  ASSERT_TRUE(stream->Send(requests));
+  ASSERT_EQ(stream->ReceiveExactly(65'536).size(), 65'536u);
+  daemon->process().Signal(SIGTERM);
+  ASSERT_TRUE(daemon->WaitUntilDraining());
+  const Received received = stream->ReceiveToEnd();
+  EXPECT_EQ(received.end, Received::End::kClosed);
+  EXPECT_EQ(received.bytes.size(), 299u * 65'536u);
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, AClientThatNeverReadsDoesNotHoldUpTheEndLongerThanDrainTimeout) {
+  const auto daemon =
+      Start("server: {drain_timeout: 300ms}\n" +
+            OneListener(fmt::format("{{reply: \"{}\"}}", std::string(65'535, 'r'))));
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  std::string requests;
+  for (int i = 0; i < 300; ++i) requests += "x\n";
+  ASSERT_TRUE(stream->Send(requests));
+  ASSERT_EQ(stream->ReceiveExactly(1), "r");
+  daemon->Stop();  // Exit status 0 within the test's patience.
+}
+
+TEST_P(StopTest, ASecondSignalEndsItAtOnce) {
+  for (const int second : {SIGTERM, SIGINT}) {
+    const auto daemon = StartUpper();
+    ASSERT_NE(daemon, nullptr);
+    const auto stream = Stream::Connect(daemon->address());
+    ASSERT_NE(stream, nullptr);
+    ASSERT_EQ(stream->Call("first\nsec", "FIRST\n"), "FIRST\n");
+    daemon->process().Signal(SIGTERM);
+    ASSERT_TRUE(daemon->WaitUntilDraining());
+    EXPECT_EQ(daemon->process().Wait(milliseconds(100)), std::nullopt) << "it waits for the rest";
+    daemon->process().Signal(second);
+    daemon->ExpectEnd(KilledBy(second));
+  }
+}
+
+TEST_P(StopTest, ClientsThatGoAwayWithoutReadingDoNotEndIt) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  std::string requests;
+  for (int i = 0; i < 2000; ++i) requests += "some request\n";
+  for (int i = 0; i < 20; ++i) {
+    const auto stream = Stream::Connect(daemon->address());
+    ASSERT_NE(stream, nullptr);
+    ASSERT_TRUE(stream->Send(requests));
+    if (i % 2 == 0) {
+      stream->Reset();
+    } else {
+      stream->Close();  // With replies unread, which is a reset, too, but a later one.
+    }
+  }
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  EXPECT_EQ(stream->Exchange("hello\n"), Closed("HELLO\n"));
+  daemon->process().Signal(SIGPIPE);
+  const auto after = Stream::Connect(daemon->address());
+  ASSERT_NE(after, nullptr);
+  EXPECT_EQ(after->Exchange("hello\n"), Closed("HELLO\n"));
+}
+
+TEST_P(StopTest, AReaderOfItsRequestLogThatGoesAwayDoesNotEndIt) {
+  const auto daemon = Start(OneListener("{builtin: upper, log_requests: true}"));
+  ASSERT_NE(daemon, nullptr);
+  daemon->process().CloseOutput();
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(stream->Call("hello\n", "HELLO\n"), "HELLO\n");
+  EXPECT_EQ(stream->Exchange("hello\n"), Closed("HELLO\n"));
+}
+
+}  // namespace
+}  // namespace bsockd::integration
