@@ -79,8 +79,6 @@ void AddOptions(CLI::App& app, Words& words) {
 
 absl::Status Invalid(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
 
-std::string MessageOf(const absl::Status& status) { return std::string(status.message()); }
-
 absl::StatusOr<Duration> ParseTimeout(std::string_view text) {
   absl::StatusOr<Duration> timeout =
       ParseDuration(text, std::chrono::milliseconds(1), kDurationMax);

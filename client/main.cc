@@ -1,7 +1,5 @@
 // bsock: the bundled client. From the command line to a session, and one of its two modes.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <string>
@@ -15,6 +13,7 @@
 #include "client/interactive.h"
 #include "client/send.h"
 #include "client/session.h"
+#include "lib/base/standard_fds.h"
 #include "lib/client/client.h"
 
 namespace bsockd {
@@ -28,17 +27,8 @@ void Dump(DumpKind kind, Direction direction, std::string_view bytes) {
       bytes.size() == 1 ? "" : "s", kind == DumpKind::kHex ? HexDump(bytes) : CharIntTable(bytes)));
 }
 
-// A descriptor below 3 that the caller closed would else become the socket's.
-void OpenStandardDescriptors() {
-  int fd;
-  do {
-    fd = open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0) close(fd);
-}
-
 int Run(std::vector<std::string> arguments) {
-  OpenStandardDescriptors();
+  OpenStandardFds();
   auto parsed = ParseCommandLine(std::move(arguments));
   if (const auto* exit = std::get_if<CommandLineExit>(&parsed)) {
     if (exit->exit_code == kExitOk) return WriteOut(exit->text).ok() ? kExitOk : kExitUnanswered;

@@ -24,7 +24,7 @@ bool Session::Connect() {
   absl::StatusOr<Client> client = Client::Connect(address_, options_);
   if (!client.ok()) {
     WriteError(fmt::format("CLIENT: ERROR connecting to {}: {}\n", address_.ToString(),
-                           std::string(client.status().message())));
+                           MessageOf(client.status())));
     exit_code_ = kExitUnavailable;
     return false;
   }

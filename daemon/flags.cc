@@ -2,13 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstddef>
 #include <cstdio>
-#include <span>
 #include <string_view>
-#include <utility>
 
 #include "daemon/exit_status.h"
 #include "lib/base/version.h"
+#include "lib/config/names.h"
 
 namespace bsockd {
 namespace {
@@ -23,26 +23,13 @@ Examples:
 Exit status: 0 ok, 64 usage, 69 an address cannot be bound, 71 operating system, 78 configuration.
 SIGTERM and SIGINT: answer what has come, then end; a second one ends at once.)";
 
-template <typename T>
-using Choice = std::pair<std::string_view, T>;
-
-constexpr Choice<LogLevel> kLogLevels[] = {{"trace", LogLevel::kTrace},
-                                           {"debug", LogLevel::kDebug},
-                                           {"info", LogLevel::kInfo},
-                                           {"warn", LogLevel::kWarn},
-                                           {"error", LogLevel::kError}};
-constexpr Choice<IoBackend> kBackends[] = {
-    {"auto", IoBackend::kAuto}, {"io_uring", IoBackend::kIoUring}, {"epoll", IoBackend::kEpoll}};
-
 // What `text` names. Throws CLI::ValidationError with the names that there are.
-template <typename T>
-T Choose(const std::string& flag, const std::string& text, std::span<const Choice<T>> choices) {
-  std::string names;
-  for (const auto& [name, value] : choices) {
-    if (name == text) return value;
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  throw CLI::ValidationError(flag, "\"" + text + "\" is none of " + names);
+template <typename T, size_t N>
+T Choose(const std::string& flag, const std::string& text, const Name<T> (&names)[N]) {
+  if (const std::optional<T> value = FromName(names, text)) return *value;
+  std::string all;
+  for (const Name<T>& entry : names) all += (all.empty() ? "" : ", ") + std::string(entry.name);
+  throw CLI::ValidationError(flag, "\"" + text + "\" is none of " + all);
 }
 
 uint16_t ParsePort(const std::string& text) {
@@ -100,9 +87,8 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
       }
       flags.port = ParsePort(port);
     }
-    if (!log_level.empty())
-      flags.log_level = Choose<LogLevel>("--log-level", log_level, kLogLevels);
-    if (!io.empty()) flags.io = Choose<IoBackend>("--io", io, kBackends);
+    if (!log_level.empty()) flags.log_level = Choose("--log-level", log_level, kLogLevelNames);
+    if (!io.empty()) flags.io = Choose("--io", io, kIoBackendNames);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // --help, --version
       app.exit(error);

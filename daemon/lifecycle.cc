@@ -1,5 +1,6 @@
 #include "daemon/lifecycle.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -15,6 +16,7 @@
 #include <string>
 
 #include "daemon/exit_status.h"
+#include "lib/base/standard_fds.h"
 
 namespace bsockd {
 namespace {
@@ -46,6 +48,8 @@ int ReadSignal(const UniqueFd& signals) {
   std::_Exit(kExitOperatingSystem);
 }
 
+constexpr int kMmapBytesMin = 128 * 1024;
+
 enum class Ended { kYes, kTimeout };
 
 // Waits until the server has ended or `timeout` has passed. Dies by a signal that comes meanwhile.
@@ -70,8 +74,13 @@ Ended WaitForEnd(Server& server, const UniqueFd& signals, Duration timeout, spdl
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> TakeSignals() {
+void PrepareProcess() {
+  OpenStandardFds();
   std::signal(SIGPIPE, SIG_IGN);
+  mallopt(M_MMAP_THRESHOLD, kMmapBytesMin);
+}
+
+absl::StatusOr<UniqueFd> TakeSignals() {
   const sigset_t set = EndSignals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC));

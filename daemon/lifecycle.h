@@ -10,8 +10,14 @@
 
 namespace bsockd {
 
+// What must be so before anything else happens: descriptors 0 to 2 are open, SIGPIPE is ignored,
+// and malloc(3) gives large buffers back to the system when they are freed. By default glibc raises
+// the size from which it does so with every large buffer that it sees, and would keep the memory of
+// a crowd of slow readers for ever (mallopt(3), M_MMAP_THRESHOLD).
+void PrepareProcess();
+
 // Takes SIGTERM and SIGINT out of every thread's way, so that only the returned signalfd(2) tells
-// of them, and ignores SIGPIPE. Call it before any thread starts.
+// of them. Call it before any thread starts.
 // Errors: that of signalfd(2).
 absl::StatusOr<UniqueFd> TakeSignals();
 

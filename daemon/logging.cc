@@ -3,12 +3,16 @@
 #include <absl/time/time.h>
 #include <spdlog/formatter.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
 
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include "lib/base/line_writer.h"
 
 namespace bsockd {
 namespace {
@@ -76,10 +80,23 @@ class JsonFormatter final : public spdlog::formatter {
   std::unique_ptr<formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
+class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_.Write({line.data(), line.size()});
+  }
+  void flush_() override {}
+
+ private:
+  LineWriter writer_{STDERR_FILENO};
+};
+
 }  // namespace
 
 std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  auto sink = std::make_shared<LineSink>();
   if (config.format == LogFormat::kJson) {
     sink->set_formatter(std::make_unique<JsonFormatter>());
   } else {

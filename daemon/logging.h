@@ -10,7 +10,8 @@
 namespace bsockd {
 
 // Any thread may use the logger. It writes at once, so that the last line before a crash is there;
-// nothing is logged for a request, so that is no cost to anyone.
+// nothing is logged for a request, so that is no cost to anyone. A line that
+// standard error does not take is dropped after a moment (lib/base/line_writer.h).
 std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config);
 
 }  // namespace bsockd

@@ -14,6 +14,7 @@
 #include "daemon/lifecycle.h"
 #include "daemon/logging.h"
 #include "daemon/settings.h"
+#include "lib/base/text.h"
 #include "lib/base/version.h"
 #include "lib/config/load.h"
 #include "lib/handler/request_log.h"
@@ -36,12 +37,20 @@ std::string AddressLines(const std::vector<BoundListener>& listeners) {
   return lines;
 }
 
+int Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) == 0) return kExitOk;
+  std::perror("bsockd: standard output");
+  return kExitOperatingSystem;
+}
+
 int Fail(spdlog::logger& log, const absl::Status& status, int exit_status) {
-  log.error("{}", std::string(status.message()));
+  log.error("{}", MessageOf(status));
   return exit_status;
 }
 
 int Main(int argc, char** argv) {
+  PrepareProcess();
   const std::variant<Flags, ExitStatus> parsed = ParseFlags(argc, argv);
   if (const auto* status = std::get_if<ExitStatus>(&parsed)) return *status;
   const Flags& flags = std::get<Flags>(parsed);
@@ -49,31 +58,33 @@ int Main(int argc, char** argv) {
   const std::variant<Config, ExitStatus> effective = EffectiveConfig(flags);
   if (const auto* status = std::get_if<ExitStatus>(&effective)) return *status;
   const Config& config = std::get<Config>(effective);
-  if (flags.dump_config) fmt::print("{}", DumpConfig(config));
-  if (flags.test) fmt::print("{}: ok\n", ConfigFile(flags));
-  if (flags.dump_config || flags.test) return kExitOk;
+  if (flags.dump_config) return Print(DumpConfig(config));
+  if (flags.test) return Print(ConfigFile(flags) + ": ok\n");
 
   const std::unique_ptr<spdlog::logger> log = MakeLogger(config.log);
   RequestLog request_log(STDOUT_FILENO, config.log.format == LogFormat::kJson);
   log->info("bsockd {} starting", kVersion);
-  absl::StatusOr<UniqueFd> signals = TakeSignals();
-  if (!signals.ok()) return Fail(*log, signals.status(), kExitOperatingSystem);
   RaiseDescriptorLimit(config.server.max_connections, *log);
 
   absl::StatusOr<std::vector<BoundListener>> listeners = BindListeners(config, &request_log);
   if (!listeners.ok()) return Fail(*log, listeners.status(), kExitCannotBind);
   AnnounceListeners(*listeners, *log);
   const std::string address_lines = AddressLines(*listeners);
+  // Not before the names are resolved, which can take long, and which a signal may end.
+  absl::StatusOr<UniqueFd> signals = TakeSignals();
+  if (!signals.ok()) return Fail(*log, signals.status(), kExitOperatingSystem);
 
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(config.server, *std::move(listeners), log.get());
   if (!server.ok()) return Fail(*log, server.status(), kExitOperatingSystem);
-  if (flags.print_addresses) {
-    fmt::print("{}", address_lines);
-    std::fflush(stdout);
-  }
+  if (flags.print_addresses) Print(address_lines);
   log->info("ready");
-  return Serve(**server, *signals, config.server.drain_timeout, *log);
+  const int exit_status = Serve(**server, *signals, config.server.drain_timeout, *log);
+  if (request_log.dropped() > 0) {
+    log->warn("{} requests were not printed: standard output did not take them",
+              request_log.dropped());
+  }
+  return exit_status;
 }
 
 }  // namespace

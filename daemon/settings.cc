@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/exit_status.h"
+#include "lib/base/text.h"
 #include "lib/config/load.h"
 
 namespace bsockd {
@@ -66,7 +67,7 @@ ExitStatus MoveListeners(const std::vector<std::string>& listen, Config* config)
       listener = &config->listeners.front();
     }
     absl::StatusOr<Address> address = Address::Parse(address_text);
-    if (!address.ok()) return ListenUsageError(text, std::string(address.status().message()));
+    if (!address.ok()) return ListenUsageError(text, MessageOf(address.status()));
     if (std::find(moved.begin(), moved.end(), listener) == moved.end()) {
       moved.push_back(listener);
       listener->listen.clear();

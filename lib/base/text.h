@@ -1,6 +1,7 @@
 // Text for people out of bytes from anywhere.
 #pragma once
 
+#include <absl/status/status.h>
 #include <absl/strings/string_view.h>
 
 #include <cstddef>
@@ -11,6 +12,10 @@ namespace bsockd {
 
 // Debian's absl::string_view is a type of its own; this is the one place that converts.
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
+// Of what a Status says. Valid as long as the status.
+inline std::string_view MessageOf(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
 
 // Appends `bytes` to `*out` so that they are one line and harmless on a terminal: printable ASCII
 // and well-formed UTF-8 stay, `"` and `\` get a backslash, newline, carriage return and tab become

@@ -59,8 +59,8 @@ struct FramingConfig {
 
 struct LimitsConfig {
   size_t max_frame = 1 << 20;      // Bytes of a request's payload.
-  size_t output_high = 1 << 20;    // Bytes of replies waiting; reading stops above ...
-  size_t output_low = 256 * 1024;  // ... and goes on below.
+  size_t output_high = 1 << 20;    // Bytes of replies waiting; reading stops from here on ...
+  size_t output_low = 256 * 1024;  // ... and goes on when no more than this is left.
 };
 
 struct ListenerConfig {

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <utility>
 
+#include "lib/base/utf8.h"
 #include "lib/config/yaml_text.h"
 
 namespace bsockd {
@@ -25,6 +26,22 @@ struct GivenUp {
 GivenUp UnclosedQuote(Place place) { return {place, "not valid YAML: the quote is never closed"}; }
 
 Place FromMark(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
+
+// The library writes the escapes \N and \_ as the bytes 85 and A0 alone, which are not UTF-8; they
+// mean U+0085 and U+00A0. The text of the file is UTF-8, so nothing else can be ill-formed here.
+std::string Mended(std::string_view value) {
+  std::string mended;
+  while (!value.empty()) {
+    size_t bytes = DecodeUtf8(value).bytes;
+    if (bytes == 0) {
+      mended.push_back('\xC2');
+      bytes = 1;
+    }
+    mended.append(value.substr(0, bytes));
+    value.remove_prefix(bytes);
+  }
+  return mended;
+}
 
 class TreeBuilder final : public YAML::EventHandler {
  public:
@@ -78,7 +95,7 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     Spend(value.size(), FromMark(mark));
     YamlNode* node = Add(YamlNode::Kind::kScalar, mark, anchor);
-    node->text = value;
+    node->text = Mended(value);
     node->quoted = tag == "!";
     if (node->quoted) last_quoted_ = node;
     CheckTag(*node, tag);

@@ -2,7 +2,6 @@
 
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
@@ -14,8 +13,10 @@
 namespace bsockd {
 namespace {
 
-constexpr size_t kRequestBytesMax =
-    1000;  // Shown of a request; escaped, a line stays under PIPE_BUF.
+// Bytes shown of a request. An escape is at most four bytes in text and six in JSON, so that a line
+// stays within LineWriter::kLineBytesMax.
+constexpr size_t kTextBytesMax = 1000;
+constexpr size_t kJsonBytesMax = 600;
 
 class LoggingHandler final : public Handler {
  public:
@@ -42,17 +43,16 @@ void RequestLog::Write(const Request& request) {
         {"level", "info"},
         {"message", "request"},
         {"listener", request.listener},
-        {"request", request.payload.substr(0, kRequestBytesMax)},
+        {"request", request.payload.substr(0, kJsonBytesMax)},
         {"bytes", request.payload.size()}};
     line = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   } else {
     line = "SERVER: I received this from the client: \"";
-    AppendEscaped(request.payload, kRequestBytesMax, &line);
+    AppendEscaped(request.payload, kTextBytesMax, &line);
     line += '"';
   }
   line += '\n';
-  // One write(2) a line, so that lines of several workers do not mix.
-  [[maybe_unused]] const ssize_t ignored = write(fd_, line.data(), line.size());
+  writer_.Write(line);
 }
 
 std::unique_ptr<const Handler> LogRequests(std::unique_ptr<const Handler> handler,

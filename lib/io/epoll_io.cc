@@ -3,7 +3,6 @@
 #include <absl/status/status.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -21,9 +20,10 @@
 namespace bsockd {
 namespace {
 
-constexpr int kEventsMax = 256;              // Sockets looked at in one turn.
-constexpr size_t kReadBytesMax = 16 * 1024;  // Of one socket in one turn.
-constexpr size_t kArenaBytes = 512 * 1024;   // Lent to all completions of one turn.
+constexpr int kEventsMax = 256;                      // Sockets looked at in one turn.
+constexpr size_t kReadBytesMax = size_t{16} * 1024;  // Of one socket in one turn.
+constexpr size_t kArenaBytes = size_t{512} * 1024;   // Lent to all completions of one turn.
+constexpr int kRunsWithoutLookMax = 4;       // Before the sockets are looked at all the same.
 constexpr uint64_t kWakeKey = ~uint64_t{0};  // epoll_event::data of the wake descriptor.
 
 class EpollIo final : public Io {
@@ -33,7 +33,6 @@ class EpollIo final : public Io {
 
   MonotonicTime Run(const std::vector<Op>& ops, std::optional<MonotonicTime> deadline,
                     std::vector<Completion>* completions) override;
-  size_t UnreadBytes(int fd) const override;
   std::string_view name() const override { return "epoll"; }
 
  private:
@@ -60,6 +59,7 @@ class EpollIo final : public Io {
   std::array<epoll_event, kEventsMax> events_;
   int next_event_ = 0;
   int event_count_ = 0;
+  int runs_without_look_ = 0;
   MonotonicTime now_ = std::chrono::steady_clock::now();
 };
 
@@ -69,8 +69,11 @@ MonotonicTime EpollIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTi
   arena_used_ = 0;
   for (const Op& op : ops) Carry(op, completions);
   // Sends that completed at once are told before anything is waited for: their owners may have
-  // more to do, and asking the kernel in between would be a system call for nothing.
-  if (completions->empty()) {
+  // more to do, and asking the kernel in between would be a system call for nothing. But not again
+  // and again: connections with much to send would starve those that ask.
+  if (completions->empty() || ++runs_without_look_ == kRunsWithoutLookMax) {
+    runs_without_look_ = 0;
+    if (!completions->empty()) deadline = MonotonicTime();
     if (next_event_ == event_count_) Wait(deadline);
     DispatchEvents(completions);
   }
@@ -201,11 +204,6 @@ void EpollIo::DispatchEvents(std::vector<Completion>* completions) {
       Receive(slot, state, completions);
     }
   }
-}
-
-size_t EpollIo::UnreadBytes(int fd) const {
-  int bytes = 0;
-  return ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<size_t>(bytes) : 0;
 }
 
 }  // namespace

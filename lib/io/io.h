@@ -71,7 +71,7 @@ class Io {
 
   // Bytes that have come for a socket and that no kReceived has brought yet. For draining, which
   // must answer what had come; not for the hot path (a system call).
-  virtual size_t UnreadBytes(int fd) const = 0;
+  virtual size_t UnreadBytes(int fd) const;
 
   // "io_uring" or "epoll".
   virtual std::string_view name() const = 0;

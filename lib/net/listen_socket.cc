@@ -1,7 +1,9 @@
 #include "lib/net/listen_socket.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +17,9 @@
 namespace bsockd {
 namespace {
 
-constexpr int kBacklogMax = 4096;     // The kernel lowers it to net.core.somaxconn.
+constexpr int kBacklogMax = 4096;      // The kernel lowers it to net.core.somaxconn.
+constexpr int kLockAttemptsMax = 200;  // Of a folder, 10 ms apart.
+constexpr useconds_t kLockPauseUs = 10000;
 constexpr int kPortAttemptsMax = 16;  // To find one port that is free on every address.
 
 absl::Status BindError(const SocketAddress& where, int error, std::string_view remedy = "") {
@@ -42,6 +46,19 @@ Occupant WhoIsAt(const SocketAddress& where) {
   if (!probe) return Occupant::kLive;
   if (connect(probe.get(), &where.any, where.size) == 0) return Occupant::kLive;
   return errno == ECONNREFUSED ? Occupant::kStale : Occupant::kLive;
+}
+
+// Between looking whether a server answers and answering oneself, no other may do the same; and a
+// socket that is bound but does not listen yet looks like a stale one. The lock goes with the
+// descriptor. Without the right to read the folder, or if somebody keeps it locked, there is none.
+UniqueFd LockFolderOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == path.npos ? "." : std::string(path.substr(0, slash + 1));
+  UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; fd && i < kLockAttemptsMax && flock(fd.get(), LOCK_EX | LOCK_NB) != 0; ++i) {
+    usleep(kLockPauseUs);
+  }
+  return fd;
 }
 
 }  // namespace
@@ -82,22 +99,26 @@ int ListenSocket::OpenFile(const SocketAddress& where, mode_t mode) {
   const char* path = where.local.sun_path;
   fd_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_) return errno;
-  // The file is made with the permissions that the socket has (and the umask), so that it is at no
-  // time open to more than it should be; afterwards it gets exactly `mode`.
+  // The file gets the permissions of the socket, less the umask (unix(7)); so it has its mode from
+  // its first moment, and nothing that another puts in its place is touched.
   fchmod(fd(), mode);
-  if (bind(fd(), &where.any, where.size) != 0) return errno;
+  const mode_t umask_before = umask(0);
+  const int bound = bind(fd(), &where.any, where.size);
+  const int bind_error = errno;
+  umask(umask_before);
+  if (bound != 0) return bind_error;
   struct stat status;
   if (lstat(path, &status) != 0) return errno;
   file_ = path;
   file_device_ = status.st_dev;
   file_inode_ = status.st_ino;
   local_ = where;
-  if (chmod(path, mode) != 0) return errno;
   return listen(fd(), kBacklogMax) == 0 ? 0 : errno;
 }
 
 absl::StatusOr<std::vector<ListenSocket>> ListenSocket::ListenOnFile(const SocketAddress& where,
                                                                      mode_t mode) {
+  const UniqueFd lock = LockFolderOf(where.local.sun_path);
   switch (WhoIsAt(where)) {
     case Occupant::kNobody:
       break;
@@ -121,8 +142,8 @@ absl::StatusOr<std::vector<ListenSocket>> ListenSocket::ListenOnFile(const Socke
 absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
   absl::StatusOr<std::vector<SocketAddress>> resolved = Resolve(address, ResolveFor::kListen);
   if (!resolved.ok()) {
-    return absl::UnavailableError(ToAbsl(fmt::format("cannot listen on {}: {}", address.ToString(),
-                                                     std::string(resolved.status().message()))));
+    return absl::UnavailableError(ToAbsl(
+        fmt::format("cannot listen on {}: {}", address.ToString(), MessageOf(resolved.status()))));
   }
   if (address.kind == Address::Kind::kUnixPath) {
     return ListenSocket::ListenOnFile(resolved->front(), mode);

@@ -51,7 +51,9 @@ void Acceptor::Run() {
   }
   for (BoundListener& listener : listeners_) {
     listener.socket.Unlink();
-    AcceptBatch(listener, kFinalBatchMax);
+    // Asked first, because accept(2) without a free descriptor fails even where nothing waits.
+    pollfd waiting{.fd = listener.socket.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&waiting, 1, 0) == 1) AcceptBatch(listener, kFinalBatchMax);
   }
   listeners_.clear();
 }
@@ -117,7 +119,7 @@ void Acceptor::OutOfResources(const BoundListener& listener, int error) {
   if (now < next_complaint_) return;
   next_complaint_ = now + kComplaintInterval;
   log_->error("cannot accept on {} ({}): {}; pausing for {} ms at a time",
-              listener.socket.local().ToString(), listener.listener->name, std::strerror(error),
+              listener.socket.local().ToString(), listener.listener->name, strerrordesc_np(error),
               kPauseMs);
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/text.h"
+
 namespace bsockd {
 namespace {
 
@@ -164,8 +166,7 @@ void Connection::Answer(Turn& turn, const FrameResult& frame) {
   ++requests_;
   if (!status.ok()) {
     output.resize(start);
-    const absl::string_view message = status.message();
-    AppendError(turn, frame.ending, "failed", {message.data(), message.size()});
+    AppendError(turn, frame.ending, "failed", MessageOf(status));
   }
   PauseIfFull(turn);
 }
@@ -266,6 +267,10 @@ void Connection::OnTimer(Turn& turn) {
 
 void Connection::BeginDrain(Turn& turn) {
   draining_ = true;
+  if (state_ == State::kLingering) {
+    linger_end_ = std::min(linger_end_, turn.now + kDrainLingerTimeout);
+    turn.timers.Arm(&timer_, linger_end_);
+  }
   if (state_ != State::kOpen) return;
   drain_bytes_left_ = turn.io->UnreadBytes(fd_.get());
   AfterInput(turn);

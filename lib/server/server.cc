@@ -1,5 +1,6 @@
 #include "lib/server/server.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "lib/base/text.h"
 #include "lib/handler/registry.h"
 
 namespace bsockd {
@@ -87,21 +89,21 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
 
 absl::Status Server::StartWorkersFor(IoBackend backend, int count) {
   if (backend != IoBackend::kEpoll) {
-    const absl::Status status = StartWorkers(count, MakeUringIo);
+    absl::Status status = StartWorkers(count, MakeUringIo);
     if (status.ok()) {
-      log_->info("{} workers on io_uring", count);
+      log_->info("{} worker{} on io_uring", count, count == 1 ? "" : "s");
       return status;
     }
     if (backend == IoBackend::kIoUring) {
-      return absl::Status(status.code(), absl::string_view("io_uring is not to be had here: " +
-                                                           std::string(status.message()) +
-                                                           " (io: auto uses epoll then)"));
+      return absl::Status(
+          status.code(),
+          ToAbsl(fmt::format("io_uring is not to be had here: {} (io: auto uses epoll then)",
+                             MessageOf(status))));
     }
-    log_->warn("io_uring is not to be had here ({}), so epoll is used",
-               std::string(status.message()));
+    log_->warn("io_uring is not to be had here ({}), so epoll is used", MessageOf(status));
   }
-  const absl::Status status = StartWorkers(count, MakeEpollIo);
-  if (status.ok()) log_->info("{} workers on epoll", count);
+  absl::Status status = StartWorkers(count, MakeEpollIo);
+  if (status.ok()) log_->info("{} worker{} on epoll", count, count == 1 ? "" : "s");
   return status;
 }
 
