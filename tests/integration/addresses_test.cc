@@ -66,14 +66,14 @@ TEST_P(AddressesTest, AUnixSocketWithTheModeOfTheConfiguration) {
   const TemporaryFolder folder;
   const std::string path = folder.File("s.sock");
   DaemonOptions options;
-  options.config = OneListener("{builtin: upper}", "line", "    mode: 0640", "unix:" + path);
+  options.config = OneListener("{builtin: upper}", "line", "    mode: 0666", "unix:" + path);
   const auto daemon = StartWith(std::move(options));
   ASSERT_NE(daemon, nullptr);
   EXPECT_EQ(daemon->address(), "unix:" + path);
   EXPECT_EQ(Ask(daemon->address()), Closed("HELLO\n"));
   struct stat status;
   ASSERT_EQ(stat(path.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777, 0640u) << fmt::format("{:o}", status.st_mode);
+  EXPECT_EQ(status.st_mode & 07777, 0666u) << fmt::format("{:o}", status.st_mode);
   daemon->Stop();
   EXPECT_NE(access(path.c_str(), F_OK), 0) << "the socket file stayed behind";
 }

@@ -138,7 +138,8 @@ inline constexpr uid_t kNobody = 65534;
 
 // What /proc says of a process.
 size_t ResidentBytes(pid_t pid);
-size_t PeakResidentBytes(pid_t pid);
+size_t PeakResidentBytes(pid_t pid);  // Since its start, or since ForgetPeak().
+void ForgetPeak(pid_t pid);
 size_t OpenDescriptors(pid_t pid);
 std::chrono::milliseconds CpuTime(pid_t pid);
 

@@ -73,7 +73,7 @@ TEST_P(QuickFormTest, AnswersTheBundledClientOnAPipe) {
 
 TEST_P(QuickFormTest, AnswersTheLecturesOwnClient) {
   ProcessOptions options;
-  options.command = {ProgramFromEnvironment("LECTURE_CLIENT"), "localhost", daemon_->port()};
+  options.command = {ProgramFromEnvironment("LECTURE_CLIENT"), "127.0.0.1", daemon_->port()};
   const Outcome outcome = RunToEnd(options, "AWESOMESAUCE\n");
   EXPECT_EQ(outcome.end, Exited(0)) << outcome.errors;
   // No terminator before the closing quotation mark: the request had none either.

@@ -29,6 +29,19 @@ class StopTest : public BackendTest {
 };
 INSTANTIATE_TEST_SUITE_P(, StopTest, kBackends, BackendName);
 
+// While one of these lives the daemon stands still: what is sent meanwhile it finds all at once
+// when it goes on, together with the signals that it was sent.
+class Standstill {
+ public:
+  explicit Standstill(Daemon& daemon) : daemon_(daemon) { daemon_.process().Signal(SIGSTOP); }
+  ~Standstill() { daemon_.process().Signal(SIGCONT); }
+  Standstill(const Standstill&) = delete;
+  Standstill& operator=(const Standstill&) = delete;
+
+ private:
+  Daemon& daemon_;
+};
+
 TEST_P(StopTest, IdleConnectionsDoNotHoldUpTheEnd) {
   for (const int signal : {SIGTERM, SIGINT}) {
     const auto daemon = StartUpper();
@@ -68,8 +81,11 @@ TEST_P(StopTest, AThousandRequestsInFlightOnAThousandConnectionsAreAllAnswered) 
     ASSERT_NE(streams.back(), nullptr);
   }
   for (const auto& stream : streams) ASSERT_EQ(stream->Call("a\n", "A\n"), "A\n");
-  for (const auto& stream : streams) ASSERT_TRUE(stream->Send("in flight\n"));
-  daemon->process().Signal(SIGTERM);
+  {
+    const Standstill standstill(*daemon);
+    for (const auto& stream : streams) ASSERT_TRUE(stream->Send("in flight\n"));
+    daemon->process().Signal(SIGTERM);
+  }
   size_t answered = 0;
   for (const auto& stream : streams) {
     const Received received = stream->ReceiveToEnd();
@@ -85,15 +101,36 @@ TEST_P(StopTest, AThousandRequestsInFlightOnOneConnectionAreAllAnswered) {
   std::string requests;
   std::string replies;
   for (size_t i = 0; i < kManyRequests; ++i) {
-    requests += fmt::format("request {}\n", i);
-    replies += fmt::format("REQUEST {}\n", i);
+    // More than one read takes, less than a receive buffer holds: all of it has reached the daemon.
+    requests += fmt::format("request {:030}\n", i);
+    replies += fmt::format("REQUEST {:030}\n", i);
   }
   const auto stream = Stream::Connect(daemon->address());
   ASSERT_NE(stream, nullptr);
   ASSERT_EQ(stream->Call("first\n", "FIRST\n"), "FIRST\n");
-  ASSERT_TRUE(stream->Send(requests));
-  daemon->process().Signal(SIGTERM);
+  {
+    const Standstill standstill(*daemon);
+    ASSERT_TRUE(stream->Send(requests));
+    daemon->process().Signal(SIGTERM);
+  }
   EXPECT_EQ(stream->ReceiveToEnd(), Closed(replies));
+  daemon->ExpectEnd(Exited(0));
+}
+
+TEST_P(StopTest, ConnectionsThatWaitToBeAcceptedAreServed) {
+  const auto daemon = StartUpper();
+  ASSERT_NE(daemon, nullptr);
+  std::vector<std::unique_ptr<Stream>> streams;
+  {
+    const Standstill standstill(*daemon);
+    for (int i = 0; i < 200; ++i) {
+      streams.push_back(Stream::Connect(daemon->address()));
+      ASSERT_NE(streams.back(), nullptr);
+      ASSERT_TRUE(streams.back()->Send("hello\n"));
+    }
+    daemon->process().Signal(SIGTERM);
+  }
+  for (const auto& stream : streams) EXPECT_EQ(stream->ReceiveToEnd(), Closed("HELLO\n"));
   daemon->ExpectEnd(Exited(0));
 }
 
@@ -204,6 +241,22 @@ TEST_P(StopTest, ASecondSignalEndsItAtOnce) {
     daemon->process().Signal(second);
     daemon->ExpectEnd(KilledBy(second));
   }
+}
+
+// After an error frame its input is read and dropped for a while; the end of the daemon cuts that
+// short.
+TEST_P(StopTest, AClientThatGoesOnSendingAfterAnErrorDoesNotHoldUpTheEnd) {
+  const auto daemon = Start(OneListener("{builtin: upper}", "line", "    limits: {max_frame: 10}"));
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_NE(stream, nullptr);
+  ASSERT_TRUE(stream->Send("more than ten bytes\n"));
+  EXPECT_NE(stream->ReceiveUntil("\n").find("ERR overlong"), std::string::npos);
+  const auto began = Clock::now();
+  daemon->process().Signal(SIGTERM);
+  EXPECT_TRUE(Eventually([&] { return stream->SendSome("more") < 0; }));
+  daemon->ExpectEnd(Exited(0));
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(5));
 }
 
 TEST_P(StopTest, ClientsThatGoAwayWithoutReadingDoNotEndIt) {

@@ -98,6 +98,12 @@ bool CanBecome(uid_t uid) {
 size_t ResidentBytes(pid_t pid) { return StatusBytes(pid, "VmRSS:"); }
 size_t PeakResidentBytes(pid_t pid) { return StatusBytes(pid, "VmHWM:"); }
 
+void ForgetPeak(pid_t pid) {
+  // proc(5), clear_refs.
+  std::ofstream file(fmt::format("/proc/{}/clear_refs", pid));
+  if (!(file << 5 << std::flush)) ADD_FAILURE() << "the kernel keeps the peak of process " << pid;
+}
+
 size_t OpenDescriptors(pid_t pid) {
   std::error_code error;
   const std::filesystem::directory_iterator open(fmt::format("/proc/{}/fd", pid), error);
