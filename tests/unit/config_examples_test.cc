@@ -1,5 +1,5 @@
-// The configurations that people start from load: config/bsockd.yaml and the examples of
-// docs/configuration.md.
+// The configurations that people start from load: config/bsockd.yaml and the examples of README.md
+// and docs/configuration.md.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -88,6 +88,26 @@ TEST(ConfigurationMdTest, WholeFilesLoad) {
     EXPECT_EQ(FormatErrors("example", LoadConfig(block).errors), "") << block;
   }
   EXPECT_GE(files, 3);
+}
+
+TEST(ReadmeTest, ItsFileLoads) {
+  const std::vector<std::string> blocks = YamlBlocks(Contents("README.md"));
+  ASSERT_EQ(blocks.size(), 1u);
+  EXPECT_EQ(FormatErrors("example", LoadConfig(blocks[0]).errors), "") << blocks[0];
+}
+
+TEST(ReadmeTest, ItsErrorsAreThoseThatAreTold) {
+  constexpr std::string_view kWrong =
+      "handlers:\n"
+      "  greet: { reply: \"hello\" }\n"
+      "listeners:\n"
+      "  main:\n"
+      "    listen: \"127.0.0.1:70000\"\n"
+      "    framing: { delimeter: \"@@\" }\n"
+      "    handler: great\n"
+      "    limits: { max_frame: 64KB }\n";
+  const std::string errors = FormatErrors("wrong.yaml", LoadConfig(kWrong).errors);
+  EXPECT_NE(Contents("README.md").find("wrong.yaml\n" + errors), std::string::npos) << errors;
 }
 
 TEST(ConfigurationMdTest, EveryKeyIsInIt) {
