@@ -1,14 +1,14 @@
 #include "lib/net/listen_socket.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <filesystem>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace bsockd {
@@ -42,32 +42,55 @@ TEST_F(ListenSocketTest, AFileHasItsModeWhateverTheUmask) {
   }
 }
 
+// Listens on `address` when `start` ends, writes to `results` whether it could, and holds on until
+// `release` ends. As from a daemon that was killed, the file stays behind.
+[[noreturn]] void Serve(const Address& address, int start, int results, int release) {
+  char ignored;
+  [[maybe_unused]] ssize_t size = read(start, &ignored, 1);
+  const auto sockets = Listen(address, 0600);
+  size = write(results, sockets.ok() ? "y" : "n", 1);
+  size = read(release, &ignored, 1);
+  _exit(0);
+}
+
+struct Pipe {
+  Pipe() {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) return;
+    out = UniqueFd(fds[0]);
+    in = UniqueFd(fds[1]);
+  }
+  UniqueFd out;
+  UniqueFd in;
+};
+
 TEST_F(ListenSocketTest, OfManyThatStartTogetherOneListens) {
-  constexpr int kRounds = 300;
-  constexpr int kThreads = 4;
+  constexpr int kRounds = 100;  // From the second on, each server finds a stale file to remove.
+  constexpr int kServers = 4;
   for (int round = 0; round < kRounds; ++round) {
-    // A stale file is there, which each of them is ready to remove.
-    const Address address = At("socket");
-    const SocketAddress stale = Resolve(address, ResolveFor::kListen)->front();
-    const UniqueFd left_behind(socket(AF_UNIX, SOCK_STREAM, 0));
-    ASSERT_EQ(bind(left_behind.get(), &stale.any, stale.size), 0);
-    std::vector<absl::StatusOr<std::vector<ListenSocket>>> results;
-    for (int i = 0; i < kThreads; ++i) results.emplace_back(absl::UnknownError("not run"));
-    std::atomic<int> ready{0};
-    std::vector<std::thread> threads;
-    for (int i = 0; i < kThreads; ++i) {
-      threads.emplace_back([&, i] {
-        ++ready;
-        while (ready < kThreads) std::this_thread::yield();
-        results[i] = Listen(address, 0600);
-      });
+    Pipe start;
+    Pipe results;
+    Pipe release;
+    std::vector<pid_t> servers;
+    for (int i = 0; i < kServers; ++i) {
+      // The write ends must end with this process alone.
+      servers.push_back(fork());
+      if (servers.back() == 0) {
+        start.in.Reset();
+        release.in.Reset();
+        Serve(At("socket"), start.out.get(), results.in.get(), release.out.get());
+      }
     }
-    for (std::thread& thread : threads) thread.join();
+    start.in.Reset();
     int listening = 0;
-    for (const auto& result : results) listening += result.ok() ? 1 : 0;
+    for (int i = 0; i < kServers; ++i) {
+      char result = 0;
+      ASSERT_EQ(read(results.out.get(), &result, 1), 1);
+      listening += result == 'y' ? 1 : 0;
+    }
+    release.in.Reset();
+    for (const pid_t server : servers) waitpid(server, nullptr, 0);
     ASSERT_EQ(listening, 1) << "in round " << round;
-    // The one that listens is the one whose file is there.
-    EXPECT_TRUE(std::filesystem::is_socket(address.path));
   }
 }
 
