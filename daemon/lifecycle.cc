@@ -12,8 +12,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <optional>
-#include <string>
 
 #include "daemon/exit_status.h"
 #include "lib/base/standard_fds.h"
@@ -25,6 +23,8 @@ namespace {
 constexpr Duration kCutTimeout = std::chrono::seconds(1);
 // Descriptors that are not connections: listen sockets, event loops, standard streams.
 constexpr rlim_t kOtherDescriptors = 64;
+// Allocations of at least so many bytes are mapped, and unmapped when they are freed.
+constexpr int kMmapBytesMin = 128 * 1024;
 
 sigset_t EndSignals() {
   sigset_t set;
@@ -47,8 +47,6 @@ int ReadSignal(const UniqueFd& signals) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   std::_Exit(kExitOperatingSystem);
 }
-
-constexpr int kMmapBytesMin = 128 * 1024;
 
 enum class Ended { kYes, kTimeout };
 

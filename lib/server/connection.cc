@@ -10,8 +10,8 @@
 namespace bsockd {
 namespace {
 
-// How long a peer may take to end its side after the last reply is sent:
-// without sending anything, and altogether.
+// How long a peer may take to end its side after the last reply is sent: without sending anything,
+// and altogether.
 constexpr Duration kLingerIdleTimeout = std::chrono::seconds(2);
 constexpr Duration kLingerTimeout = std::chrono::seconds(10);
 constexpr Duration kDrainLingerTimeout = std::chrono::milliseconds(500);
@@ -90,12 +90,7 @@ void Connection::JoinInput(Turn& turn, std::string_view* bytes) {
 }
 
 // What had to wait for room in the output.
-void Connection::HandleKeptInput(Turn& turn) {
-  const size_t handled = HandleFrames(turn, input_);
-  if (state_ != State::kOpen) return;
-  input_.erase(0, handled);
-  if (input_.empty()) DropInput(turn);
-}
+void Connection::HandleKeptInput(Turn& turn) { DropHandledInput(turn, HandleFrames(turn, input_)); }
 
 size_t Connection::HandleFrames(Turn& turn, std::string_view bytes) {
   size_t handled = 0;
@@ -148,7 +143,11 @@ void Connection::AfterInput(Turn& turn) {
 
 // `input_` is an unterminated message that is complete all the same.
 void Connection::HandleRest(Turn& turn, bool eof) {
-  const size_t handled = HandleResult(turn, listener_->framer->Rest(input_, framer_state_, eof));
+  DropHandledInput(turn, HandleResult(turn, listener_->framer->Rest(input_, framer_state_, eof)));
+}
+
+// After a failure FinishIfDone() drops all of it.
+void Connection::DropHandledInput(Turn& turn, size_t handled) {
   if (state_ != State::kOpen) return;
   input_.erase(0, handled);
   if (input_.empty()) DropInput(turn);

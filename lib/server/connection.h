@@ -98,6 +98,7 @@ class Connection {
   void Fail(Turn& turn, std::string_view code, std::string_view text);
   void KeepInput(Turn& turn, std::string_view bytes);
   void DropInput(Turn& turn);
+  void DropHandledInput(Turn& turn, size_t handled);
   std::string& Output(Turn& turn);
   void SendRest(Turn& turn);
   void PauseIfFull(Turn& turn);

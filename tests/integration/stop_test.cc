@@ -17,6 +17,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kManyRequests = 1000;
+constexpr size_t kLargeReplies = 300;
+constexpr size_t kLargeReplyBytes = 65'536;  // With its newline.
 
 class StopTest : public BackendTest {
  protected:
@@ -25,6 +27,21 @@ class StopTest : public BackendTest {
                                      const std::string& framing = "line") {
     return Start(fmt::format("server: {{drain_timeout: {}}}\n", drain_timeout) +
                  OneListener("{builtin: upper}", framing));
+  }
+
+  // A daemon that has been asked on `*stream` for more than any socket holds: kLargeReplies of
+  // kLargeReplyBytes each.
+  std::unique_ptr<Daemon> StartWithLargeReplies(const std::string& drain_timeout,
+                                                std::unique_ptr<Stream>* stream) {
+    const std::string reply(kLargeReplyBytes - 1, 'r');
+    auto daemon = Start(fmt::format("server: {{drain_timeout: {}}}\n", drain_timeout) +
+                        OneListener(fmt::format("{{reply: \"{}\"}}", reply)));
+    if (!daemon) return nullptr;
+    *stream = Stream::Connect(daemon->address());
+    std::string requests;
+    for (size_t i = 0; i < kLargeReplies; ++i) requests += "x\n";
+    if (!*stream || !(*stream)->Send(requests)) return nullptr;
+    return daemon;
   }
 };
 INSTANTIATE_TEST_SUITE_P(, StopTest, kBackends, BackendName);
@@ -196,34 +213,22 @@ TEST_P(StopTest, AnUnterminatedRequestIsStillFlushedWhileItDrains) {
 }
 
 TEST_P(StopTest, RepliesThatAreNotYetReadAreWaitedFor) {
-  const auto daemon =
-      Start("server: {drain_timeout: 60s}\n" +
-            OneListener(fmt::format("{{reply: \"{}\"}}", std::string(65'535, 'r'))));
+  std::unique_ptr<Stream> stream;
+  const auto daemon = StartWithLargeReplies("60s", &stream);
   ASSERT_NE(daemon, nullptr);
-  const auto stream = Stream::Connect(daemon->address());
-  ASSERT_NE(stream, nullptr);
-  std::string requests;
-  for (int i = 0; i < 300; ++i) requests += "x\n";  // Replies of 20 MB: no socket holds them.
-  ASSERT_TRUE(stream->Send(requests));
-  ASSERT_EQ(stream->ReceiveExactly(65'536).size(), 65'536u);
+  ASSERT_EQ(stream->ReceiveExactly(kLargeReplyBytes).size(), kLargeReplyBytes);
   daemon->process().Signal(SIGTERM);
   ASSERT_TRUE(daemon->WaitUntilDraining());
   const Received received = stream->ReceiveToEnd();
   EXPECT_EQ(received.end, Received::End::kClosed);
-  EXPECT_EQ(received.bytes.size(), 299u * 65'536u);
+  EXPECT_EQ(received.bytes.size(), (kLargeReplies - 1) * kLargeReplyBytes);
   daemon->ExpectEnd(Exited(0));
 }
 
 TEST_P(StopTest, AClientThatNeverReadsDoesNotHoldUpTheEndLongerThanDrainTimeout) {
-  const auto daemon =
-      Start("server: {drain_timeout: 300ms}\n" +
-            OneListener(fmt::format("{{reply: \"{}\"}}", std::string(65'535, 'r'))));
+  std::unique_ptr<Stream> stream;
+  const auto daemon = StartWithLargeReplies("300ms", &stream);
   ASSERT_NE(daemon, nullptr);
-  const auto stream = Stream::Connect(daemon->address());
-  ASSERT_NE(stream, nullptr);
-  std::string requests;
-  for (int i = 0; i < 300; ++i) requests += "x\n";
-  ASSERT_TRUE(stream->Send(requests));
   ASSERT_EQ(stream->ReceiveExactly(1), "r");
   daemon->Stop();  // Exit status 0 within the test's patience.
 }
