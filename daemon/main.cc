@@ -64,7 +64,7 @@ int Main(int argc, char** argv) {
   const std::unique_ptr<spdlog::logger> log = MakeLogger(config.log);
   RequestLog request_log(STDOUT_FILENO, config.log.format == LogFormat::kJson);
   log->info("bsockd {} starting", kVersion);
-  RaiseDescriptorLimit(config.server.max_connections, *log);
+  RaiseDescriptorLimit(config.server.max_connections.value, *log);
 
   absl::StatusOr<std::vector<BoundListener>> listeners = BindListeners(config, &request_log);
   if (!listeners.ok()) return Fail(*log, listeners.status(), kExitCannotBind);

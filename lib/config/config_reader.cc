@@ -76,7 +76,7 @@ class ConfigReader {
             {"io", [&](const Value& v) { reader_.ReadName(v, kIoBackendNames, &server.io); }},
             {"max_connections",
              [&](const Value& v) {
-               reader_.ReadInteger(v, 1, kMaxConnectionsMax, &server.max_connections);
+               reader_.ReadInteger(v, 1, kMaxConnectionsMax, &server.max_connections.value);
              }},
             {"drain_timeout",
              [&](const Value& v) {

@@ -31,7 +31,7 @@ class Dumper {
       Line(1, "workers: {}", server.workers);
     }
     Line(1, "io: {}", NameOf(kIoBackendNames, server.io));
-    Line(1, "max_connections: {}", server.max_connections);
+    Line(1, "max_connections: {}", server.max_connections.value);
     Line(1, "drain_timeout: {}", FormatDuration(server.drain_timeout));
   }
 
@@ -61,8 +61,8 @@ class Dumper {
     Framing(listener.framing);
     Line(2, "handler: {}", Key(listener.handler));
     Line(2, "limits:");
-    Line(3, "max_frame: {}", FormatSize(listener.limits.max_frame));
-    Line(3, "output_high: {}", FormatSize(listener.limits.output_high));
+    Line(3, "max_frame: {}", FormatSize(listener.limits.max_frame.value));
+    Line(3, "output_high: {}", FormatSize(listener.limits.output_high.value));
     Line(3, "output_low: {}", FormatSize(listener.limits.output_low));
   }
 
@@ -71,7 +71,7 @@ class Dumper {
  private:
   void Framing(const FramingConfig& framing) {
     switch (framing.kind) {
-      case FramingConfig::Kind::kRaw:
+      default:
         Line(2, "framing: raw");
         return;
       case FramingConfig::Kind::kLine:

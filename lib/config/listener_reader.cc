@@ -77,11 +77,11 @@ class ListenerReader {
         value, {
                    {"max_frame",
                     [&](const Value& v) {
-                      reader_.ReadSize(v, kMaxFrameMin, kMaxFrameMax, &limits.max_frame);
+                      reader_.ReadSize(v, kMaxFrameMin, kMaxFrameMax, &limits.max_frame.value);
                     }},
                    {"output_high",
                     [&](const Value& v) {
-                      reader_.ReadSize(v, kOutputMarkMin, kOutputMarkMax, &limits.output_high);
+                      reader_.ReadSize(v, kOutputMarkMin, kOutputMarkMax, &limits.output_high.value);
                     }},
                    {"output_low",
                     [&](const Value& v) {
@@ -93,11 +93,11 @@ class ListenerReader {
     if (!low) {
       // So that whoever lowers output_high need not think of the other.
       limits.output_low =
-          std::min(limits.output_low, std::max(limits.output_high / 4, kOutputMarkMin));
-    } else if (limits.output_low > limits.output_high) {
+          std::min(limits.output_low, std::max(limits.output_high.value / 4, kOutputMarkMin));
+    } else if (limits.output_low > limits.output_high.value) {
       reader_.errors().Add(
           *low, fmt::format("output_low ({}) is above output_high ({})",
-                            FormatSize(limits.output_low), FormatSize(limits.output_high)));
+                            FormatSize(limits.output_low), FormatSize(limits.output_high.value)));
     }
   }
 

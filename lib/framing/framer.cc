@@ -13,7 +13,7 @@ std::unique_ptr<const Framer> MakeFramer(const FramingConfig& config, size_t max
                                                deliver_rest, max_frame);
     case FramingConfig::Kind::kDelimiter:
       return std::make_unique<DelimiterFramer>(config.delimiters, 0, deliver_rest, max_frame);
-    case FramingConfig::Kind::kRaw:
+    default:
       break;
   }
   return std::make_unique<RawFramer>(max_frame);

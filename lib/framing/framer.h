@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,11 +29,14 @@ inline constexpr FrameEnding kUnterminated = 255;  // By silence or the end of i
 enum class FrameError : uint8_t {
   kOverlong,   // The payload exceeds max_frame.
   kMalformed,  // These bytes are no frame of this framing.
+  kTruncated,  // The input ended inside a frame that says how long it is.
 };
 
 // What a framer remembers between two looks at the same unfinished frame.
 struct FramerState {
-  size_t scanned = 0;  // Bytes from the frame's start known not to end it: never scanned again.
+  size_t scanned = 0;     // Bytes from the frame's start known not to end it: never scanned again.
+  uint64_t to_skip = 0;   // Bytes of an overlong frame that are still to be dropped, ...
+  bool skipping = false;  // ... or, where its end is a delimiter, that it has not come yet.
 };
 
 struct FrameResult {
@@ -40,12 +44,15 @@ struct FrameResult {
     kNeedMore,  // No whole frame yet. Keep the input, come again with more behind it.
     kFrame,     // `payload` is a request; afterwards drop `consumed` bytes.
     kDiscard,   // Nothing to deliver; drop `consumed` bytes.
-    kError,     // `error`; the stream cannot be understood from here on.
+    kError,     // `error`. If it is `resumable`, drop `consumed` bytes and go on: the framer drops
+                // the rest of that frame (kDiscard) as it comes. If not, the stream cannot be
+                // understood from here on.
   };
 
   Kind kind = Kind::kNeedMore;
   FrameEnding ending = kUnterminated;
   FrameError error = FrameError::kMalformed;
+  bool resumable = false;    // Only an overlong frame with `overlong: skip` is.
   size_t consumed = 0;       // Bytes at the start of the input that are done with.
   std::string_view payload;  // Points into the input.
 };
@@ -55,8 +62,8 @@ class Framer {
   virtual ~Framer() = default;
 
   // Looks for one frame at the start of `input`, which begins where a frame begins and holds every
-  // byte of it that has come so far. `state` is fresh at the start of a frame and otherwise as the
-  // last call left it; it is made fresh again whenever a frame is found.
+  // byte of it that has come so far and was not consumed. `state` is fresh at the start of a frame
+  // and otherwise as the last call left it; it is made fresh again whenever a frame has ended.
   virtual FrameResult Next(std::string_view input, FramerState& state) const = 0;
 
   // `input` is not empty and Next() has said kNeedMore of it, but nothing follows: either for the
@@ -67,9 +74,10 @@ class Framer {
   // where the frame starts, the payload is appended to `*out`, and EndFrame completes the frame.
   // `ending` is that of the request, or canonical_ending().
   // Errors of EndFrame: OutOfRange if the payload does not fit this framing; the caller then cuts
-  // `*out` back to `start`.
+  // `*out` back to `start`. At most payload_bytes_max() bytes always fit.
   virtual size_t BeginFrame(std::string* out) const = 0;
   virtual absl::Status EndFrame(size_t start, FrameEnding ending, std::string* out) const = 0;
+  virtual size_t payload_bytes_max() const { return std::numeric_limits<size_t>::max(); }
 
   // How a frame ends that answers no particular request.
   virtual FrameEnding canonical_ending() const = 0;

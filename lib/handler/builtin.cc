@@ -68,6 +68,7 @@ std::unique_ptr<const Handler> MakeBuiltinHandler(Builtin builtin) {
     case Builtin::kDiscard:
       return std::make_unique<DiscardHandler>();
     case Builtin::kTime:
+    case Builtin::kStats:
       break;
   }
   return std::make_unique<TimeHandler>();

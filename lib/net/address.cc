@@ -103,6 +103,27 @@ absl::StatusOr<Address> MakeTcp(std::string host, bool bracketed, std::string_vi
   return address;
 }
 
+absl::StatusOr<Address> ParseHostAndPort(std::string_view text) {  if (text.find('/') != text.npos) {
+    return Invalid("this is no address (a socket file is written unix:/PATH)");
+  }
+  if (!text.empty() && text.front() == '[') {
+    const size_t close = text.find(']');
+    if (close == text.npos) return Invalid("the bracket is not closed (write [::1]:51717)");
+    if (close + 1 >= text.size() || text[close + 1] != ':') {
+      return Invalid("the port is missing after the bracket (write [::1]:51717)");
+    }
+    return MakeTcp(std::string(text.substr(1, close - 1)), true, text.substr(close + 2));
+  }
+  const size_t colon = text.rfind(':');
+  if (colon == text.npos) {
+    return Invalid("the port is missing (write HOST:PORT, as in 127.0.0.1:51717)");
+  }
+  if (text.find(':') != colon) {
+    return Invalid("an IPv6 address goes in brackets (write [::1]:51717)");
+  }
+  return MakeTcp(std::string(text.substr(0, colon)), false, text.substr(colon + 1));
+}
+
 SocketAddress FromSockaddr(const sockaddr* address, socklen_t size) {
   SocketAddress result;
   result.size = std::min<socklen_t>(size, sizeof(result.storage));
@@ -143,29 +164,21 @@ SocketAddress Unix(const Address& address) {
 }  // namespace
 
 absl::StatusOr<Address> Address::Parse(std::string_view text) {
+  constexpr std::string_view kUdp = "udp:";
+  constexpr std::string_view kUnixgram = "unixgram:";
+  const std::string_view scheme = text.starts_with(kUdp)        ? kUdp
+                                  : text.starts_with(kUnixgram) ? kUnixgram
+                                                                : std::string_view();
+  if (!scheme.empty()) {
+    const std::string_view rest = text.substr(scheme.size());
+    absl::StatusOr<Address> address = scheme == kUdp ? ParseHostAndPort(rest) : ParseUnix(rest);
+    if (address.ok()) address->datagrams = true;
+    return address;
+  }
   constexpr std::string_view kUnix = "unix:";
-  if (text.substr(0, kUnix.size()) == kUnix) return ParseUnix(text.substr(kUnix.size()));
-  if (text.find('/') != text.npos) {
-    return Invalid("this is no address (a socket file is written unix:/PATH)");
-  }
-  if (!text.empty() && text.front() == '[') {
-    const size_t close = text.find(']');
-    if (close == text.npos) return Invalid("the bracket is not closed (write [::1]:51717)");
-    if (close + 1 >= text.size() || text[close + 1] != ':') {
-      return Invalid("the port is missing after the bracket (write [::1]:51717)");
-    }
-    return MakeTcp(std::string(text.substr(1, close - 1)), true, text.substr(close + 2));
-  }
-  const size_t colon = text.rfind(':');
-  if (colon == text.npos) {
-    return Invalid("the port is missing (write HOST:PORT, as in 127.0.0.1:51717)");
-  }
-  if (text.find(':') != colon) {
-    return Invalid("an IPv6 address goes in brackets (write [::1]:51717)");
-  }
-  return MakeTcp(std::string(text.substr(0, colon)), false, text.substr(colon + 1));
+  if (text.starts_with(kUnix)) return ParseUnix(text.substr(kUnix.size()));
+  return ParseHostAndPort(text);
 }
-
 absl::StatusOr<Address> Address::FromHostAndPort(std::string_view host, std::string_view port) {
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
@@ -176,14 +189,15 @@ absl::StatusOr<Address> Address::FromHostAndPort(std::string_view host, std::str
 std::string Address::ToString() const {
   switch (kind) {
     case Kind::kUnixPath:
-      return "unix:" + path;
+      return fmt::format("unix{}:{}", datagrams ? "gram" : "", path);
     case Kind::kUnixAbstract:
-      return "unix:@" + path;
+      return fmt::format("unix{}:@{}", datagrams ? "gram" : "", path);
     case Kind::kTcp:
       break;
   }
-  if (host.find(':') != host.npos) return fmt::format("[{}]:{}", host, port);
-  return fmt::format("{}:{}", host, port);
+  const bool v6 = host.find(':') != host.npos;
+  return fmt::format("{}{}{}{}:{}", datagrams ? "udp:" : "", v6 ? "[" : "", host, v6 ? "]" : "",
+                     port);
 }
 
 uint16_t SocketAddress::port() const {

@@ -1,6 +1,7 @@
 // Addresses as people write them, and as sockets need them.
 //
 //   127.0.0.1:51717   example.org:51717   [::1]:51717   *:51717   unix:/run/x.sock   unix:@abstract
+//   udp:127.0.0.1:51717   unixgram:/run/x.sock   unixgram:@abstract
 //
 // Parsing and printing are pure; Resolve() may ask the resolver and so may block.
 #pragma once
@@ -21,7 +22,7 @@ namespace bsockd {
 // What was written. A value; compare and copy freely.
 struct Address {
   enum class Kind : uint8_t {
-    kTcp,           // `host` and `port`
+    kTcp,           // `host` and `port`; UDP, where `datagrams` is set
     kUnixPath,      // `path`: a file of the socket kind, unix(7) "pathname"
     kUnixAbstract,  // `path`: a name without a file, unix(7) "abstract", without its leading NUL
   };
@@ -30,6 +31,7 @@ struct Address {
   std::string host;   // A name, an IPv4 or an IPv6 address without brackets, or "*" for all.
   uint16_t port = 0;  // 0 = any free port, for listening.
   std::string path;
+  bool datagrams = false;  // udp: and unixgram: instead of TCP and unix:.
 
   // Errors: InvalidArgument, saying what is wrong and what would be right; never the text itself,
   // which the caller knows the place of.

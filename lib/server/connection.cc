@@ -117,7 +117,7 @@ size_t Connection::HandleResult(Turn& turn, const FrameResult& result) {
     case FrameResult::Kind::kError:
       if (result.error == FrameError::kOverlong) {
         Fail(turn, "overlong",
-             fmt::format("a request has at most {} bytes here", listener_->limits.max_frame));
+             fmt::format("a request has at most {} bytes here", listener_->limits.max_frame.value));
       } else {
         Fail(turn, "malformed", "these bytes are no frame of this listener's framing");
       }
@@ -242,7 +242,7 @@ void Connection::OnSent(Turn& turn, int result) {
 }
 
 void Connection::PauseIfFull(Turn& turn) {
-  if (paused_ || output_bytes() < listener_->limits.output_high) return;
+  if (paused_ || output_bytes() < listener_->limits.output_high.value) return;
   paused_ = true;
   if (!input_ended_) Push(turn, Op::Kind::kPause);
 }

@@ -50,7 +50,7 @@ absl::StatusOr<std::vector<BoundListener>> BindListeners(const Config& config,
   for (const ListenerConfig& listener_config : config.listeners) {
     auto listener = std::make_shared<Listener>();
     listener->name = listener_config.name;
-    listener->framer = MakeFramer(listener_config.framing, listener_config.limits.max_frame);
+    listener->framer = MakeFramer(listener_config.framing, listener_config.limits.max_frame.value);
     listener->handler = handlers.at(listener_config.handler);
     listener->limits = listener_config.limits;
     listener->flush_after = listener_config.framing.flush_after;
@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   if (!mailbox.ok()) return mailbox.status();
   server->acceptor_ =
       std::make_unique<Acceptor>(*std::move(mailbox), std::move(listeners), server->workers_,
-                                 static_cast<size_t>(config.max_connections), log);
+                                 static_cast<size_t>(config.max_connections.value), log);
   status = StartThread(
       "acceptor", [acceptor = server->acceptor_.get()] { acceptor->Run(); },
       &server->acceptor_thread_);

@@ -45,10 +45,10 @@ World MakeWorld(uint32_t seed) {
   handler.builtin = below(2) == 0 ? Builtin::kEcho : Builtin::kUpper;
   Listener& listener = *world.listener;
   listener.name = "sim";
-  listener.limits.max_frame = 100 + below(400);
-  listener.limits.output_high = 1 + below(600);
-  listener.limits.output_low = below(listener.limits.output_high);
-  listener.framer = MakeFramer(framing, listener.limits.max_frame);
+  listener.limits.max_frame.value = 100 + below(400);
+  listener.limits.output_high.value = 1 + below(600);
+  listener.limits.output_low = below(listener.limits.output_high.value);
+  listener.framer = MakeFramer(framing, listener.limits.max_frame.value);
   listener.handler = MakeHandler(handler, nullptr);
   listener.flush_after =
       framing.kind == FramingConfig::Kind::kRaw ? std::nullopt : framing.flush_after;
@@ -65,7 +65,7 @@ World MakeWorld(uint32_t seed) {
     const size_t requests = below(30);
     for (size_t r = 0; r <= requests; ++r) {
       std::string payload;
-      const size_t size = below(10) == 0 ? listener.limits.max_frame : below(60);
+      const size_t size = below(10) == 0 ? listener.limits.max_frame.value : below(60);
       for (size_t b = 0; b < size; ++b) payload += "abcxyz \0\xff"[below(9)];
       const bool last = r == requests;
       if (last && below(3) > 0) break;  // Often no unterminated tail.

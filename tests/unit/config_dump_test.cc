@@ -102,7 +102,7 @@ class RandomConfig {
     Config config;
     config.server.workers = Below(kWorkersMax + 1);
     config.server.io = static_cast<IoBackend>(Below(3));
-    config.server.max_connections = 1 + Below(kMaxConnectionsMax);
+    config.server.max_connections.value = 1 + Below(kMaxConnectionsMax);
     config.server.drain_timeout = RandomDuration(0);
     config.log.level = static_cast<LogLevel>(Below(5));
     config.log.format = static_cast<LogFormat>(Below(3));
@@ -208,9 +208,9 @@ class RandomConfig {
       if (Below(2) == 0) listener.framing.flush_after = RandomDuration(1);
       listener.framing.eof = static_cast<FramingConfig::AtEof>(Below(2));
     }
-    listener.limits.max_frame = Size();
+    listener.limits.max_frame.value = Size();
     listener.limits.output_low = Size();
-    listener.limits.output_high = listener.limits.output_low + Size();
+    listener.limits.output_high.value = listener.limits.output_low + Size();
     return listener;
   }
 
