@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "daemon/exit_status.h"
+#include "daemon/limit_report.h"
 #include "lib/base/standard_fds.h"
 
 namespace bsockd {
@@ -26,48 +27,72 @@ constexpr rlim_t kOtherDescriptors = 64;
 // Allocations of at least so many bytes are mapped, and unmapped when they are freed.
 constexpr int kMmapBytesMin = 128 * 1024;
 
-sigset_t EndSignals() {
+sigset_t TakenSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGUSR1);
   return set;
-}
-
-int ReadSignal(const UniqueFd& signals) {
-  signalfd_siginfo info{};
-  const ssize_t size = read(signals.get(), &info, sizeof(info));
-  return size == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
 }
 
 [[noreturn]] void DieBySignal(int signal) {
   std::signal(signal, SIG_DFL);
-  const sigset_t set = EndSignals();
+  const sigset_t set = TakenSignals();
   raise(signal);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   std::_Exit(kExitOperatingSystem);
 }
 
+// What the control thread waits for, and tells meanwhile.
+class Watch {
+ public:
+  Watch(Server& server, const UniqueFd& signals, const Metrics& metrics, spdlog::logger& log)
+      : server_(server), signals_(signals), metrics_(metrics), report_(metrics), log_(log) {}
+
+  // Waits for a signal that ends the process, and returns it; or returns 0 when the server has
+  // ended or `deadline` has passed.
+  int UntilEnd(MonotonicTime deadline) {
+    while (!server_.ended()) {
+      const MonotonicTime now = std::chrono::steady_clock::now();
+      if (now >= deadline) return 0;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+          std::min<Duration>(deadline - now, kReportInterval));
+      pollfd polled[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                         {.fd = server_.event_fd(), .events = POLLIN, .revents = 0}};
+      poll(polled, 2, static_cast<int>(left.count()));
+      report_.Log(std::chrono::steady_clock::now(), log_);
+      if (polled[0].revents == 0) continue;
+      const int signal = ReadSignal();
+      if (signal != 0 && signal != SIGUSR1) return signal;
+      if (signal == SIGUSR1) LogMetrics(metrics_, log_);
+    }
+    return 0;
+  }
+
+ private:
+  int ReadSignal() {
+    signalfd_siginfo info{};
+    const ssize_t size = read(signals_.get(), &info, sizeof(info));
+    return size == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
+  }
+
+  Server& server_;
+  const UniqueFd& signals_;
+  const Metrics& metrics_;
+  LimitReport report_;
+  spdlog::logger& log_;
+};
+
 enum class Ended { kYes, kTimeout };
 
 // Waits until the server has ended or `timeout` has passed. Dies by a signal that comes meanwhile.
-Ended WaitForEnd(Server& server, const UniqueFd& signals, Duration timeout, spdlog::logger& log) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (!server.ended()) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return Ended::kTimeout;
-    pollfd polled[] = {{.fd = signals.get(), .events = POLLIN, .revents = 0},
-                       {.fd = server.event_fd(), .events = POLLIN, .revents = 0}};
-    constexpr int64_t kPollMsMax = 1 << 30;
-    poll(polled, 2, static_cast<int>(std::min<int64_t>(left.count(), kPollMsMax)));
-    if (polled[0].revents != 0) {
-      const int signal = ReadSignal(signals);
-      log.warn("a second signal, {}: ending at once", sigabbrev_np(signal));
-      DieBySignal(signal);
-    }
+Ended WaitForEnd(Server& server, Watch& watch, Duration timeout, spdlog::logger& log) {
+  if (const int signal = watch.UntilEnd(std::chrono::steady_clock::now() + timeout); signal != 0) {
+    log.warn("a second signal, {}: ending at once", sigabbrev_np(signal));
+    DieBySignal(signal);
   }
-  return Ended::kYes;
+  return server.ended() ? Ended::kYes : Ended::kTimeout;
 }
 
 }  // namespace
@@ -79,7 +104,7 @@ void PrepareProcess() {
 }
 
 absl::StatusOr<UniqueFd> TakeSignals() {
-  const sigset_t set = EndSignals();
+  const sigset_t set = TakenSignals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC));
   if (!signals) return absl::ErrnoToStatus(errno, "signalfd");
@@ -99,15 +124,16 @@ void RaiseDescriptorLimit(int connections_max, spdlog::logger& log) {
   }
 }
 
-int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, spdlog::logger& log) {
-  int signal = 0;
-  while (signal == 0) signal = ReadSignal(signals);
+int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, const Metrics& metrics,
+          spdlog::logger& log) {
+  Watch watch(server, signals, metrics, log);
+  const int signal = watch.UntilEnd(MonotonicTime::max());
   log.info("SIG{}: draining, for {} s at most", sigabbrev_np(signal),
            std::chrono::duration<double>(drain_timeout).count());
   server.Drain();
-  if (WaitForEnd(server, signals, drain_timeout, log) == Ended::kTimeout) {
+  if (WaitForEnd(server, watch, drain_timeout, log) == Ended::kTimeout) {
     server.Cut();
-    if (WaitForEnd(server, signals, kCutTimeout, log) == Ended::kTimeout) {
+    if (WaitForEnd(server, watch, kCutTimeout, log) == Ended::kTimeout) {
       log.error("a worker does not end; leaving it");
       std::_Exit(kExitOperatingSystem);
     }

@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/unique_fd.h"
+#include "lib/metrics/metrics.h"
 #include "lib/server/server.h"
 
 namespace bsockd {
@@ -16,8 +17,8 @@ namespace bsockd {
 // a crowd of slow readers for ever (mallopt(3), M_MMAP_THRESHOLD).
 void PrepareProcess();
 
-// Takes SIGTERM and SIGINT out of every thread's way, so that only the returned signalfd(2) tells
-// of them. Call it before any thread starts.
+// Takes SIGTERM, SIGINT and SIGUSR1 out of every thread's way, so that only the returned
+// signalfd(2) tells of them. Call it before any thread starts.
 // Errors: that of signalfd(2).
 absl::StatusOr<UniqueFd> TakeSignals();
 
@@ -25,9 +26,11 @@ absl::StatusOr<UniqueFd> TakeSignals();
 // many connections.
 void RaiseDescriptorLimit(int connections_max, spdlog::logger& log);
 
-// Serves until a signal, then drains: what has come is answered, for `drain_timeout` at most, and
-// what is still unfinished is cut. A second signal ends the process at once, as that signal does.
-// Returns the exit status.
-int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, spdlog::logger& log);
+// Serves until SIGTERM or SIGINT, then drains: what has come is answered, for `drain_timeout` at
+// most, and what is still unfinished is cut. A second one ends the process at once, as that signal
+// does. SIGUSR1 writes all counters to the log, and what the limits have done is logged once a
+// second. Returns the exit status.
+int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, const Metrics& metrics,
+          spdlog::logger& log);
 
 }  // namespace bsockd

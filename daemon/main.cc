@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "daemon/exit_status.h"
 #include "daemon/flags.h"
@@ -18,23 +19,29 @@
 #include "lib/base/version.h"
 #include "lib/config/load.h"
 #include "lib/handler/request_log.h"
+#include "lib/metrics/metrics.h"
 #include "lib/server/server.h"
 
 namespace bsockd {
 namespace {
 
-void AnnounceListeners(const std::vector<BoundListener>& listeners, spdlog::logger& log) {
-  for (const BoundListener& bound : listeners) {
-    log.info("listening on {} ({})", bound.socket.local().ToString(), bound.listener->name);
-  }
-}
+struct ListenerAddress {
+  std::string listener;
+  std::string address;
 
-std::string AddressLines(const std::vector<BoundListener>& listeners) {
-  std::string lines;
-  for (const BoundListener& bound : listeners) {
-    lines += fmt::format("{} {}\n", bound.listener->name, bound.socket.local().ToString());
+  bool operator==(const ListenerAddress&) const = default;
+};
+
+// Every address once, whichever number of sockets it has.
+std::vector<ListenerAddress> AddressesOf(const BoundListeners& listeners) {
+  std::vector<ListenerAddress> addresses;
+  for (const auto* kind : {&listeners.streams, &listeners.datagrams}) {
+    for (const BoundListener& bound : *kind) {
+      ListenerAddress next{bound.listener->name, bound.socket.name()};
+      if (addresses.empty() || addresses.back() != next) addresses.push_back(std::move(next));
+    }
   }
-  return lines;
+  return addresses;
 }
 
 int Print(const std::string& text) {
@@ -66,20 +73,30 @@ int Main(int argc, char** argv) {
   log->info("bsockd {} starting", kVersion);
   RaiseDescriptorLimit(config.server.max_connections.value, *log);
 
-  absl::StatusOr<std::vector<BoundListener>> listeners = BindListeners(config, &request_log);
-  if (!listeners.ok()) return Fail(*log, listeners.status(), kExitCannotBind);
-  AnnounceListeners(*listeners, *log);
-  const std::string address_lines = AddressLines(*listeners);
+  const std::unique_ptr<Metrics> metrics = MakeMetrics(config);
+  absl::StatusOr<BoundListeners> listeners =
+      BindListeners(config, &request_log, metrics.get(), log.get());
+  if (!listeners.ok()) {
+    const bool bad_config =
+        absl::IsFailedPrecondition(listeners.status()) || absl::IsNotFound(listeners.status());
+    return Fail(*log, listeners.status(), bad_config ? kExitConfiguration : kExitCannotBind);
+  }
+  const std::vector<ListenerAddress> addresses = AddressesOf(*listeners);
+  for (const auto& [listener, address] : addresses) log->info("listening on {} ({})", address, listener);
   // Not before the names are resolved, which can take long, and which a signal may end.
   absl::StatusOr<UniqueFd> signals = TakeSignals();
   if (!signals.ok()) return Fail(*log, signals.status(), kExitOperatingSystem);
 
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config.server, *std::move(listeners), log.get());
+      Server::Start(config.server, *std::move(listeners), metrics.get(), log.get());
   if (!server.ok()) return Fail(*log, server.status(), kExitOperatingSystem);
-  if (flags.print_addresses) Print(address_lines);
+  if (flags.print_addresses) {
+    std::string lines;
+    for (const auto& [listener, address] : addresses) lines += listener + " " + address + "\n";
+    Print(lines);
+  }
   log->info("ready");
-  const int exit_status = Serve(**server, *signals, config.server.drain_timeout, *log);
+  const int exit_status = Serve(**server, *signals, config.server.drain_timeout, *metrics, *log);
   if (request_log.dropped() > 0) {
     log->warn("{} requests were not printed: standard output did not take them",
               request_log.dropped());

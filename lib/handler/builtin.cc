@@ -53,13 +53,25 @@ class TimeHandler final : public Handler {
   }
 };
 
+class StatsHandler final : public Handler {
+ public:
+  explicit StatsHandler(const Metrics* metrics) : metrics_(*metrics) {}
+  absl::Status Handle(const Request&, Reply& reply) const override {
+    reply.Append(metrics_.Text());
+    return absl::OkStatus();
+  }
+
+ private:
+  const Metrics& metrics_;
+};
+
 }  // namespace
 
 std::unique_ptr<const Handler> MakeReplyHandler(std::string reply) {
   return std::make_unique<ReplyHandler>(std::move(reply));
 }
 
-std::unique_ptr<const Handler> MakeBuiltinHandler(Builtin builtin) {
+std::unique_ptr<const Handler> MakeBuiltinHandler(Builtin builtin, const Metrics* metrics) {
   switch (builtin) {
     case Builtin::kEcho:
       return std::make_unique<EchoHandler>();
@@ -67,8 +79,9 @@ std::unique_ptr<const Handler> MakeBuiltinHandler(Builtin builtin) {
       return std::make_unique<UpperHandler>();
     case Builtin::kDiscard:
       return std::make_unique<DiscardHandler>();
-    case Builtin::kTime:
     case Builtin::kStats:
+      return std::make_unique<StatsHandler>(metrics);
+    case Builtin::kTime:
       break;
   }
   return std::make_unique<TimeHandler>();

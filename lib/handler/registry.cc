@@ -6,10 +6,11 @@
 
 namespace bsockd {
 
-std::unique_ptr<const Handler> MakeHandler(const HandlerConfig& config, RequestLog* request_log) {
+std::unique_ptr<const Handler> MakeHandler(const HandlerConfig& config, RequestLog* request_log,
+                                           const Metrics* metrics) {
   std::unique_ptr<const Handler> handler = config.reply.has_value()
                                                ? MakeReplyHandler(*config.reply)
-                                               : MakeBuiltinHandler(*config.builtin);
+                                               : MakeBuiltinHandler(*config.builtin, metrics);
   if (config.log_requests) return LogRequests(std::move(handler), request_log);
   return handler;
 }

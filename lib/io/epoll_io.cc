@@ -24,7 +24,9 @@ constexpr int kEventsMax = 256;                      // Sockets looked at in one
 constexpr size_t kReadBytesMax = size_t{16} * 1024;  // Of one socket in one turn.
 constexpr size_t kArenaBytes = size_t{512} * 1024;   // Lent to all completions of one turn.
 constexpr int kRunsWithoutLookMax = 4;       // Before the sockets are looked at all the same.
-constexpr uint64_t kWakeKey = ~uint64_t{0};  // epoll_event::data of the wake descriptor.
+// epoll_event::data is a slot, or one of these.
+constexpr uint64_t kWakeKey = ~uint64_t{0};
+constexpr uint64_t kWatchKey = uint64_t{1} << 32;  // And the number of the watched descriptor.
 
 class EpollIo final : public Io {
  public:
@@ -44,6 +46,7 @@ class EpollIo final : public Io {
   };
 
   void Carry(const Op& op, std::vector<Completion>* completions);
+  void Watch(const Op& op);
   void UpdateInterest(Slot slot, SlotState& state, std::vector<Completion>* completions);
   void Send(Slot slot, SlotState& state, std::vector<Completion>* completions);
   void Receive(Slot slot, SlotState& state, std::vector<Completion>* completions);
@@ -82,6 +85,7 @@ MonotonicTime EpollIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTi
 }
 
 void EpollIo::Carry(const Op& op, std::vector<Completion>* completions) {
+  if (op.kind == Op::Kind::kWatch || op.kind == Op::Kind::kUnwatch) return Watch(op);
   SlotState& state = slots_[op.slot];
   state.fd = op.fd;
   switch (op.kind) {
@@ -100,6 +104,12 @@ void EpollIo::Carry(const Op& op, std::vector<Completion>* completions) {
     case Op::Kind::kShutdownWrite:
       shutdown(op.fd, SHUT_WR);
       break;
+    case Op::Kind::kWatch:
+    case Op::Kind::kUnwatch:
+      break;  // Carried out before: they have no slot.
+    case Op::Kind::kAbort:
+      ResetOnClose(op.fd);
+      [[fallthrough]];
     case Op::Kind::kDetach:
       state.want_receive = false;
       state.unsent = {};
@@ -107,6 +117,17 @@ void EpollIo::Carry(const Op& op, std::vector<Completion>* completions) {
       state = SlotState();
       completions->push_back({.kind = Completion::Kind::kDetached, .slot = op.slot});
       break;
+  }
+}
+
+void EpollIo::Watch(const Op& op) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWatchKey | op.slot;
+  const bool add = op.kind == Op::Kind::kWatch;
+  if (epoll_ctl(epoll_.get(), add ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, op.fd, &event) != 0) {
+    std::perror("bsockd: epoll_ctl");  // Out of memory, before the first datagram.
+    std::abort();
   }
 }
 
@@ -191,6 +212,11 @@ void EpollIo::DispatchEvents(std::vector<Completion>* completions) {
       eventfd_t ignored;
       eventfd_read(wake_fd_, &ignored);
       completions->push_back({.kind = Completion::Kind::kWake});
+      continue;
+    }
+    if ((event.data.u64 & kWatchKey) != 0) {
+      completions->push_back({.kind = Completion::Kind::kReadable,
+                              .slot = static_cast<Slot>(event.data.u64 & ~kWatchKey)});
       continue;
     }
     // An event that was held over may belong to the slot's former connection. Acting on it is

@@ -33,6 +33,10 @@ struct Op {
     kSend,           // Send `data`, which stays as it is until kSent. One at a time for a slot.
     kShutdownWrite,  // Send the end of the stream. No completion. Not while a send is in flight.
     kDetach,         // Cancel everything; brings kDetached, after which `fd` may be closed.
+    kAbort,          // As kDetach, and closing will reset the connection and drop what is unsent.
+    kWatch,          // Bring kReadable in every Run() in which `fd` is readable. `slot` is the
+                     // caller's number for it, of a kind of its own.
+    kUnwatch,        // No more of that. `fd` may be closed after the next Run().
   };
 
   Kind kind;
@@ -47,6 +51,7 @@ struct Completion {
                 // nothing more is received.
     kSent,      // result > 0: so many bytes, perhaps not all; < 0: -errno.
     kDetached,  // Nothing is in flight for the slot any more, and nothing else follows for it.
+    kReadable,  // A watched descriptor, `slot`, is readable.
     kWake,      // The wake descriptor was signalled, and has been reset.
   };
 
@@ -72,6 +77,8 @@ class Io {
   // Bytes that have come for a socket and that no kReceived has brought yet. For draining, which
   // must answer what had come; not for the hot path (a system call).
   virtual size_t UnreadBytes(int fd) const;
+  // Bytes that were given to a socket and that its peer has not taken yet. Also a system call.
+  virtual size_t UnsentBytes(int fd) const;
 
   // "io_uring" or "epoll".
   virtual std::string_view name() const = 0;

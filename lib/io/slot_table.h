@@ -8,6 +8,9 @@
 
 namespace bsockd {
 
+// For kAbort: close(2) of the socket will send RST (socket(7), SO_LINGER).
+void ResetOnClose(int fd);
+
 template <typename T>
 class SlotTable {
  public:

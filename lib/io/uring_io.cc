@@ -6,6 +6,7 @@
 
 #include <absl/status/status.h>
 #include <liburing.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -33,8 +34,8 @@ constexpr Duration kMemoryRetryMax = std::chrono::milliseconds(300);
 constexpr Duration kMemoryRetryPause = std::chrono::milliseconds(20);
 
 // What an operation's user_data says: its kind, and the slot in the bits above.
-enum class Tag : uint64_t { kReceive, kSend, kCancel, kWake };
-constexpr int kTagBits = 2;
+enum class Tag : uint64_t { kReceive, kSend, kCancel, kWake, kWatch };
+constexpr int kTagBits = 3;
 uint64_t UserData(Tag tag, Slot slot = 0) {
   return static_cast<uint64_t>(slot) << kTagBits | static_cast<uint64_t>(tag);
 }
@@ -68,6 +69,8 @@ class UringIo final : public Io {
 
   io_uring_sqe* Sqe();
   void Carry(const Op& op, std::vector<Completion>* completions);
+  void Watch(const Op& op);
+  void ArmWatch(Slot slot);
   void ArmReceive(Slot slot, SlotState& state);
   void ArmWake();
   void RearmLater(Slot slot, SlotState& state);
@@ -84,6 +87,8 @@ class UringIo final : public Io {
   io_uring_buf_ring* buffer_ring_ = nullptr;  // mmap of kBuffersMax entries
   char* buffers_ = nullptr;                   // mmap of kBuffersMax * kBufferBytes
   std::vector<uint16_t> lent_;                // Buffers whose bytes the last completions show.
+  SlotTable<int> watched_;      // Descriptors, by the numbers of kWatch; -1 = no longer.
+  std::vector<Slot> rewatch_;   // Polls that have fired.
   std::vector<Slot> rearm_;                   // Receives that ended for want of buffers or such.
   SlotTable<SlotState> slots_;
   uint64_t wake_count_ = 0;  // Where the kernel puts the eventfd's counter.
@@ -155,6 +160,10 @@ MonotonicTime UringIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTi
     if (state.want_receive && !state.receive_armed && !state.detaching) ArmReceive(slot, state);
   }
   rearm_.clear();
+  for (const Slot slot : rewatch_) {
+    if (watched_[slot] >= 0) ArmWatch(slot);
+  }
+  rewatch_.clear();
   for (const Op& op : ops) Carry(op, completions);
   SubmitAndWait(completions->empty(), deadline);
   Reap(completions);
@@ -169,6 +178,7 @@ MonotonicTime UringIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTi
 }
 
 void UringIo::Carry(const Op& op, std::vector<Completion>* completions) {
+  if (op.kind == Op::Kind::kWatch || op.kind == Op::Kind::kUnwatch) return Watch(op);
   SlotState& state = slots_[op.slot];
   state.fd = op.fd;
   switch (op.kind) {
@@ -191,6 +201,12 @@ void UringIo::Carry(const Op& op, std::vector<Completion>* completions) {
     case Op::Kind::kShutdownWrite:
       shutdown(op.fd, SHUT_WR);
       break;
+    case Op::Kind::kWatch:
+    case Op::Kind::kUnwatch:
+      break;  // Carried out before: they have no slot.
+    case Op::Kind::kAbort:
+      ResetOnClose(op.fd);
+      [[fallthrough]];
     case Op::Kind::kDetach:
       state.want_receive = false;
       state.detaching = true;
@@ -199,6 +215,22 @@ void UringIo::Carry(const Op& op, std::vector<Completion>* completions) {
       FinishDetach(op.slot, state, completions);
       break;
   }
+}
+
+void UringIo::Watch(const Op& op) {
+  if (op.kind == Op::Kind::kWatch) {
+    watched_[op.slot] = op.fd;
+    ArmWatch(op.slot);
+  } else {
+    watched_[op.slot] = -1;
+    Cancel(UserData(Tag::kWatch, op.slot));
+  }
+}
+
+void UringIo::ArmWatch(Slot slot) {
+  io_uring_sqe* sqe = Sqe();
+  io_uring_prep_poll_add(sqe, watched_[slot], POLLIN);
+  io_uring_sqe_set_data64(sqe, UserData(Tag::kWatch, slot));
 }
 
 void UringIo::ArmReceive(Slot slot, SlotState& state) {
@@ -283,6 +315,11 @@ void UringIo::Reap(std::vector<Completion>* completions) {
       }
       case Tag::kCancel:
         break;  // Only failures are told, and what was to be cancelled has ended then.
+      case Tag::kWatch:
+        if (watched_[slot] < 0) break;  // No longer.
+        rewatch_.push_back(slot);
+        completions->push_back({.kind = Completion::Kind::kReadable, .slot = slot});
+        break;
       case Tag::kWake:
         ArmWake();
         completions->push_back({.kind = Completion::Kind::kWake});

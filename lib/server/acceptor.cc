@@ -21,14 +21,17 @@ constexpr size_t kRefusedMax = 64;
 
 Acceptor::Acceptor(std::unique_ptr<Mailbox<StopAccepting>> mailbox,
                    std::vector<BoundListener> listeners,
-                   const std::vector<std::unique_ptr<Worker>>& workers, size_t connections_max,
-                   spdlog::logger* log)
+                   const std::vector<std::unique_ptr<Worker>>& workers, const ServerConfig& config,
+                   Metrics* metrics, size_t thread, spdlog::logger* log)
     : mailbox_(std::move(mailbox)),
       listeners_(std::move(listeners)),
       workers_(workers),
-      handed_over_(workers.size()),
-      connections_max_(connections_max),
-      log_(log) {}
+      connections_max_(config.max_connections),
+      memory_limit_(config.memory_limit),
+      metrics_(*metrics),
+      thread_(thread),
+      log_(log),
+      admitted_(workers.size()) {}
 
 void Acceptor::Run() {
   // The mailbox first, then the listeners in their order.
@@ -76,9 +79,11 @@ void Acceptor::AcceptBatch(const BoundListener& listener, int batch_max) {
 Acceptor::Outcome Acceptor::AcceptOne(const BoundListener& listener) {
   // The connection is blocking: io_uring does not wait for a non-blocking one, and the epoll
   // back-end says MSG_DONTWAIT. The listen socket is non-blocking.
-  UniqueFd fd(accept4(listener.socket.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+  SocketAddress address;
+  address.size = sizeof(address.storage);
+  UniqueFd fd(accept4(listener.socket.fd(), &address.any, &address.size, SOCK_CLOEXEC));
   if (fd) {
-    HandOver(std::move(fd), listener);
+    Take(std::move(fd), address, listener.listener);
     return Outcome::kAccepted;
   }
   switch (errno) {
@@ -97,21 +102,83 @@ Acceptor::Outcome Acceptor::AcceptOne(const BoundListener& listener) {
   }
 }
 
-size_t Acceptor::Connections(size_t worker) const {
-  return handed_over_[worker] - workers_[worker]->connections_closed();
+// Returning without handing it over closes the connection.
+void Acceptor::Take(UniqueFd fd, const SocketAddress& address,
+                    const std::shared_ptr<const Listener>& listener) {
+  const std::optional<IpAddress> ip = IpAddress::From(address);
+  if (!Admits(fd.get(), *listener, ip)) return;
+  NewConnection connection{.fd = std::move(fd), .listener = listener, .peer = nullptr};
+  if (ip && listener->peers) {
+    connection.peer = listener->peers->Find(*ip, std::chrono::steady_clock::now());
+  }
+  connection.refusal = WhyNot(*listener, connection.peer.get());
+  if (connection.refusal == Refusal::kNone) {
+    metrics_.At(thread_, listener->index).Add(Counter::kConnections);
+    if (connection.peer) connection.peer->connections.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    connection.peer.reset();
+    size_t gone = 0;
+    for (const auto& worker : workers_) gone += worker->refusals_closed();
+    if (!listener->reply_errors || refused_ - gone >= kRefusedMax) return;
+    ++refused_;
+  }
+  HandOver(std::move(connection));
 }
 
-void Acceptor::HandOver(UniqueFd fd, const BoundListener& listener) {
+bool Acceptor::Admits(int fd, const Listener& listener, const std::optional<IpAddress>& address) {
+  Metrics::Block& metrics = metrics_.At(thread_, listener.index);
+  const Admission& admission = listener.admission;
+  if (address) {
+    return !admission.asks_address() ||
+           admission.Admits(*address, metrics, Counter::kRefusedDeny, Counter::kRefusedAllow);
+  }
+  if (!admission.asks_peer()) return true;
+  const absl::StatusOr<PeerCredentials> peer = CredentialsOf(fd);
+  return peer.ok() && admission.Admits(*peer, metrics, Counter::kRefusedPeer);
+}
+
+Refusal Acceptor::WhyNot(const Listener& listener, const Peer* peer) {
+  Metrics::Block& metrics = metrics_.At(thread_, listener.index);
+  const auto exceeds = [&metrics](const auto& limit, size_t present, Counter counter) {
+    if (present < static_cast<size_t>(limit.value)) return false;
+    metrics.Add(counter, limit.enforce);
+    return limit.enforce;
+  };
+  size_t connections = 0;
+  for (size_t i = 0; i < workers_.size(); ++i) connections += Connections(i);
+  if (exceeds(connections_max_, connections, Counter::kRefusedServerConnections)) {
+    return Refusal::kServerFull;
+  }
+  // Closed first: it never exceeds the other then.
+  const uint64_t closed = metrics_.Sum(listener.index, Counter::kConnectionsClosed);
+  const uint64_t open = metrics_.Sum(listener.index, Counter::kConnections) - closed;
+  if (exceeds(listener.limits.max_connections, open, Counter::kRefusedListenerConnections)) {
+    return Refusal::kListenerFull;
+  }
+  if (peer != nullptr) {
+    const auto present = static_cast<size_t>(peer->connections.load(std::memory_order_relaxed));
+    if (exceeds(listener.limits.max_connections_per_ip, present,
+                Counter::kRefusedConnectionsPerIp)) {
+      return Refusal::kAddressFull;
+    }
+  }
+  const auto bytes = static_cast<size_t>(std::max<int64_t>(metrics_.buffer_bytes().load(), 0));
+  if (exceeds(memory_limit_, bytes, Counter::kRefusedMemory)) return Refusal::kMemory;
+  return Refusal::kNone;
+}
+
+// That a worker serves now.
+size_t Acceptor::Connections(size_t worker) const {
+  return admitted_[worker] - workers_[worker]->connections_closed();
+}
+
+void Acceptor::HandOver(NewConnection connection) {
   size_t chosen = 0;
-  size_t total = 0;
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    total += Connections(i);
+  for (size_t i = 1; i < workers_.size(); ++i) {
     if (Connections(i) < Connections(chosen)) chosen = i;
   }
-  if (total >= connections_max_ + kRefusedMax) return;  // Closes it.
-  ++handed_over_[chosen];
-  workers_[chosen]->mailbox().Post(NewConnection{
-      .fd = std::move(fd), .listener = listener.listener, .refused = total >= connections_max_});
+  if (connection.refusal == Refusal::kNone) ++admitted_[chosen];
+  workers_[chosen]->mailbox().Post(std::move(connection));
 }
 
 void Acceptor::OutOfResources(const BoundListener& listener, int error) {
@@ -119,7 +186,7 @@ void Acceptor::OutOfResources(const BoundListener& listener, int error) {
   if (now < next_complaint_) return;
   next_complaint_ = now + kComplaintInterval;
   log_->error("cannot accept on {} ({}): {}; pausing for {} ms at a time",
-              listener.socket.local().ToString(), listener.listener->name, strerrordesc_np(error),
+              listener.socket.name(), listener.listener->name, strerrordesc_np(error),
               kPauseMs);
 }
 

@@ -1,4 +1,5 @@
-// Acceptor: the one thread that accepts. It hands each connection to the worker that has fewest.
+// Acceptor: the one thread that accepts. It decides who is served, and hands each connection to the
+// worker that has fewest.
 //
 // Accepting is done in bounded batches, so that one busy listener does not starve the others. When
 // the process or the machine is out of descriptors or memory, it pauses instead of spinning on a
@@ -16,13 +17,15 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mailbox.h"
+#include "lib/config/config.h"
+#include "lib/metrics/metrics.h"
 #include "lib/net/listen_socket.h"
 #include "lib/server/messages.h"
 #include "lib/server/worker.h"
 
 namespace bsockd {
 
-// A listen socket and the service behind it.
+// A socket that clients find, and the service behind it.
 struct BoundListener {
   ListenSocket socket;
   std::shared_ptr<const Listener> listener;
@@ -30,10 +33,10 @@ struct BoundListener {
 
 class Acceptor {
  public:
-  // `workers` and `log` outlive the acceptor. `connections_max` counts all workers' together.
+  // `metrics`, of which it is thread number `thread`, `workers` and `log` outlive the acceptor.
   Acceptor(std::unique_ptr<Mailbox<StopAccepting>> mailbox, std::vector<BoundListener> listeners,
-           const std::vector<std::unique_ptr<Worker>>& workers, size_t connections_max,
-           spdlog::logger* log);
+           const std::vector<std::unique_ptr<Worker>>& workers, const ServerConfig& config,
+           Metrics* metrics, size_t thread, spdlog::logger* log);
 
   Mailbox<StopAccepting>& mailbox() { return *mailbox_; }
 
@@ -45,16 +48,25 @@ class Acceptor {
 
   void AcceptBatch(const BoundListener& listener, int batch_max);
   Outcome AcceptOne(const BoundListener& listener);
-  void HandOver(UniqueFd fd, const BoundListener& listener);
-  void OutOfResources(const BoundListener& listener, int error);
+  void Take(UniqueFd fd, const SocketAddress& address,
+            const std::shared_ptr<const Listener>& listener);
+  bool Admits(int fd, const Listener& listener, const std::optional<IpAddress>& address);
+  // What stands against one more connection, of `peer`, which may be null.
+  Refusal WhyNot(const Listener& listener, const Peer* peer);
   size_t Connections(size_t worker) const;
+  void HandOver(NewConnection connection);
+  void OutOfResources(const BoundListener& listener, int error);
 
   const std::unique_ptr<Mailbox<StopAccepting>> mailbox_;
   std::vector<BoundListener> listeners_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
-  std::vector<size_t> handed_over_;  // To each worker, so far.
-  const size_t connections_max_;
+  const Limit<int> connections_max_;
+  const Limit<size_t> memory_limit_;
+  Metrics& metrics_;
+  const size_t thread_;
   spdlog::logger* const log_;
+  std::vector<size_t> admitted_;  // Handed over to each worker to be served, so far.
+  size_t refused_ = 0;            // Handed over to be refused, so far.
   bool paused_ = false;
   MonotonicTime next_complaint_ = MonotonicTime::min();
 };

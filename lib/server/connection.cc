@@ -11,32 +11,46 @@ namespace bsockd {
 namespace {
 
 // How long a peer may take to end its side after the last reply is sent: without sending anything,
-// and altogether.
+// and altogether. One that was too slow already, or that a drain waits for, has less.
 constexpr Duration kLingerIdleTimeout = std::chrono::seconds(2);
 constexpr Duration kLingerTimeout = std::chrono::seconds(10);
-constexpr Duration kDrainLingerTimeout = std::chrono::milliseconds(500);
+constexpr Duration kShortLingerTimeout = std::chrono::milliseconds(500);
 
 // The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
 // short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
+// Requests of one connection in one turn; the other connections come next.
+constexpr uint32_t kTurnRequestsMax = 256;
+// Input kept for a connection that is held for a moment only, before receiving stops.
+constexpr size_t kKeptInputBytesMax = size_t{64} * 1024;
+
+constexpr size_t kOwnStringBytes = 15;  // Up to here a std::string has no buffer.
+
+size_t BufferBytes(const std::string& buffer) {
+  return buffer.capacity() > kOwnStringBytes ? buffer.capacity() : 0;
+}
 
 }  // namespace
 
-void Connection::Open(Turn& turn) { Push(turn, Op::Kind::kReceive); }
+void Connection::Open(Turn& turn) { Settle(turn); }
 
 void Connection::Refuse(Turn& turn, std::string_view code, std::string_view text) {
-  Push(turn, Op::Kind::kReceive);
+  refused_ = true;
   Fail(turn, code, text);
+  FinishIfDone(turn);
+  Settle(turn);
 }
 
 void Connection::OnReceived(Turn& turn, int result, std::string_view bytes) {
   if (state_ == State::kDetaching) return;
   if (result < 0) {  // ECONNRESET and its like: nobody is there to be answered.
+    Count(turn, Counter::kCutReset);
     Detach(turn);
     return;
   }
   if (result == 0) {
     input_ended_ = true;
+    receiving_ = false;
     if (state_ == State::kLingering) {
       Detach(turn);
     } else {
@@ -45,52 +59,51 @@ void Connection::OnReceived(Turn& turn, int result, std::string_view bytes) {
     return;
   }
   if (state_ == State::kLingering) {
-    turn.timers.Arm(&timer_, std::min(linger_end_, turn.now + kLingerIdleTimeout));
+    wait_until_ = std::min(linger_end_, turn.now + kLingerIdleTimeout);
   }
   if (state_ != State::kOpen) return;  // Dropped; see "Lingering".
-
-  const bool came_after_drain = draining_ && drain_bytes_left_ == 0;
-  const uint64_t requests_before = requests_;
-  drain_bytes_left_ -= std::min(drain_bytes_left_, bytes.size());
   TakeInput(turn, bytes);
-  // What the drain had to wait for is complete; a frame that has only begun since is not waited
-  // for.
-  if (came_after_drain && requests_ > requests_before && takes_input()) DropInput(turn);
   AfterInput(turn);
 }
 
 void Connection::TakeInput(Turn& turn, std::string_view bytes) {
-  turn.timers.Cancel(&timer_);
-  if (paused_) {
-    KeepInput(turn, bytes);
-    return;
-  }
-  if (!input_.empty()) JoinInput(turn, &bytes);
+  heard_ = true;
+  flush_at_ = MonotonicTime::max();
+  if (takes_input() && !input_.empty()) JoinInput(turn, &bytes);
   // From here on frames are handled where they lie, without being copied.
-  if (takes_input()) bytes.remove_prefix(HandleFrames(turn, bytes));
+  if (takes_input() && input_.empty()) bytes.remove_prefix(HandleFrames(turn, bytes));
   if (state_ == State::kOpen) KeepInput(turn, bytes);
 }
 
 // Completes the one unfinished frame of `input_` with the start of `*bytes`, and removes what it
 // took from `*bytes`; all of it, if the frame is still unfinished.
 void Connection::JoinInput(Turn& turn, std::string_view* bytes) {
-  while (!input_.empty() && !bytes->empty()) {
-    const size_t kept = input_.size();
+  input_.erase(0, input_start_);
+  input_start_ = 0;
+  while (takes_input() && !bytes->empty()) {
+    size_t kept = input_.size();
     const size_t joined = std::min(bytes->size(), std::max(kJoinBytesMin, kept));
     input_.append(bytes->substr(0, joined));
-    const size_t handled = HandleFrame(turn, input_);
-    if (state_ != State::kOpen) return;
-    if (handled == 0) {
-      bytes->remove_prefix(joined);
-    } else {
-      bytes->remove_prefix(handled - kept);  // The frame was unfinished: it ends in what is new.
-      DropInput(turn);
+    size_t handled = HandleFrame(turn, input_);
+    // What is dropped of an overlong frame may end before what is new.
+    while (handled > 0 && handled < kept && takes_input()) {
+      input_.erase(0, handled);
+      kept -= handled;
+      handled = HandleFrame(turn, input_);
     }
+    if (handled >= kept) {
+      bytes->remove_prefix(handled - kept);
+      DropInput(turn);
+      return;
+    }
+    bytes->remove_prefix(joined);
   }
 }
 
-// What had to wait for room in the output.
-void Connection::HandleKeptInput(Turn& turn) { DropHandledInput(turn, HandleFrames(turn, input_)); }
+// What had to wait.
+void Connection::HandleKeptInput(Turn& turn) {
+  DropHandledInput(turn, HandleFrames(turn, kept_input()));
+}
 
 size_t Connection::HandleFrames(Turn& turn, std::string_view bytes) {
   size_t handled = 0;
@@ -103,86 +116,188 @@ size_t Connection::HandleFrames(Turn& turn, std::string_view bytes) {
 }
 
 size_t Connection::HandleFrame(Turn& turn, std::string_view bytes) {
-  return HandleResult(turn, listener_->framer->Next(bytes, framer_state_));
+  const FrameResult result = listener_->framer->Next(bytes, framer_state_);
+  size_t consumed = HandleResult(turn, result);
+  if (result.kind == FrameResult::Kind::kError && state_ == State::kOpen) {
+    // The frame is overlong and to be skipped: as much of it as has come.
+    bytes.remove_prefix(consumed);
+    if (!bytes.empty()) {
+      consumed += HandleResult(turn, listener_->framer->Next(bytes, framer_state_));
+    }
+  }
+  return consumed;
 }
 
 size_t Connection::HandleResult(Turn& turn, const FrameResult& result) {
   switch (result.kind) {
     case FrameResult::Kind::kNeedMore:
+      return 0;
     case FrameResult::Kind::kDiscard:
+      if (framer_state_.skipping || framer_state_.to_skip > 0) break;
+      wait_ = Wait::kNothing;
+      overlong_told_ = false;
       break;
     case FrameResult::Kind::kFrame:
+      wait_ = Wait::kNothing;
       Answer(turn, result);
       break;
     case FrameResult::Kind::kError:
-      if (result.error == FrameError::kOverlong) {
-        Fail(turn, "overlong",
-             fmt::format("a request has at most {} bytes here", listener_->limits.max_frame.value));
-      } else {
-        Fail(turn, "malformed", "these bytes are no frame of this listener's framing");
-      }
+      OnFrameError(turn, result);
       break;
   }
+  if (draining_ && result.consumed > 0) {
+    // What begins after everything that the drain had to wait for is not taken any more.
+    drain_bytes_left_ -= std::min(drain_bytes_left_, result.consumed);
+    if (drain_bytes_left_ == 0 && state_ == State::kOpen) state_ = State::kFinishing;
+  }
   return result.consumed;
+}
+
+void Connection::OnFrameError(Turn& turn, const FrameResult& result) {
+  switch (result.error) {
+    case FrameError::kOverlong: {
+      const std::string text =
+          fmt::format("a request has at most {} bytes here", listener_->limits.max_frame.value);
+      Count(turn, result.resumable ? Counter::kShedMaxFrame : Counter::kCutMaxFrame);
+      if (!result.resumable || !listener_->reply_errors) return Fail(turn, "overlong", text);
+      AppendError(turn, ErrorEnding(), "overlong", text);
+      overlong_told_ = true;
+      CountRequest(turn, ErrorEnding());
+      return;
+    }
+    case FrameError::kMalformed:
+      Count(turn, Counter::kCutMalformed);
+      return Fail(turn, "malformed", "these bytes are no frame of this listener's framing");
+    case FrameError::kTruncated:
+      Count(turn, Counter::kCutTruncated);
+      return Fail(turn, "malformed", "the input ended inside a frame");
+  }
 }
 
 // After input was handled or ended: whether to wait for more, for silence, or to finish.
 void Connection::AfterInput(Turn& turn) {
   if (takes_input()) {
     if (input_ended_) {
-      if (!input_.empty()) HandleRest(turn, /*eof=*/true);
+      if (amid_frame()) HandleRest(turn, /*eof=*/true);
       if (takes_input()) state_ = State::kFinishing;
-    } else if (draining_ && drain_bytes_left_ == 0 && input_.empty()) {
-      state_ = State::kFinishing;
-    } else if (!input_.empty() && listener_->flush_after.has_value()) {
-      turn.timers.Arm(&timer_, turn.now + *listener_->flush_after);
+    } else if (amid_frame() && listener_->flush_after.has_value()) {
+      flush_at_ = turn.now + *listener_->flush_after;
     }
   }
   FinishIfDone(turn);
+  Settle(turn);
 }
 
 // `input_` is an unterminated message that is complete all the same.
 void Connection::HandleRest(Turn& turn, bool eof) {
-  DropHandledInput(turn, HandleResult(turn, listener_->framer->Rest(input_, framer_state_, eof)));
+  if (input_.empty()) {  // The end of an overlong message, of which nothing was kept.
+    framer_state_ = FramerState();
+    overlong_told_ = false;
+    wait_ = Wait::kNothing;
+    return;
+  }
+  const FrameResult result = listener_->framer->Rest(kept_input(), framer_state_, eof);
+  DropHandledInput(turn, HandleResult(turn, result));
 }
 
 // After a failure FinishIfDone() drops all of it.
 void Connection::DropHandledInput(Turn& turn, size_t handled) {
   if (state_ != State::kOpen) return;
-  input_.erase(0, handled);
-  if (input_.empty()) DropInput(turn);
+  input_start_ += handled;
+  if (input_start_ == input_.size()) {
+    DropInput(turn);
+  } else if (input_start_ > input_.size() / 2) {  // So that no byte is moved often.
+    input_.erase(0, input_start_);
+    input_start_ = 0;
+  }
 }
 
 void Connection::Answer(Turn& turn, const FrameResult& frame) {
+  const LimitsConfig& limits = listener_->limits;
+  if (frame.payload.size() > limits.max_frame.value) Count(turn, Counter::kShedMaxFrame, false);
+  if (peer_ && listener_->request_rate && !peer_->TakeToken(turn.now, *listener_->request_rate)) {
+    const bool enforced = limits.requests_per_second.enforce;
+    Count(turn, Counter::kShedRequestsPerSecond, enforced);
+    if (enforced) {
+      last_ending_ = frame.ending;
+      const std::string text = fmt::format("a client may ask {} times a second here",
+                                           limits.requests_per_second.value);
+      if (!listener_->reply_errors) return Fail(turn, "busy", text);
+      AppendError(turn, frame.ending, "busy", text);
+      return CountRequest(turn, frame.ending);
+    }
+  }
+
   std::string& output = Output(turn);
-  const Framer& framer = *listener_->framer;
+  const Framer& framer = listener_->reply_framer();
+  const FrameEnding ending =
+      listener_->own_reply_framer ? framer.canonical_ending() : frame.ending;
   const size_t start = framer.BeginFrame(&output);
   Reply reply(&output);
   absl::Status status =
       listener_->handler->Handle({.payload = frame.payload, .listener = listener_->name}, reply);
-  if (status.ok()) status = framer.EndFrame(start, frame.ending, &output);
-  last_ending_ = frame.ending;
-  ++requests_;
+  if (status.ok()) status = framer.EndFrame(start, ending, &output);
+  Count(turn, Counter::kRequests);
   if (!status.ok()) {
     output.resize(start);
-    AppendError(turn, frame.ending, "failed", MessageOf(status));
+    Count(turn, Counter::kFailed);
+    if (!listener_->reply_errors) return Fail(turn, "failed", "");
+    AppendError(turn, ending, "failed", MessageOf(status));
   }
-  PauseIfFull(turn);
+  CountRequest(turn, frame.ending);
+}
+
+// One more request has its reply in the output: whether the next has to wait.
+void Connection::CountRequest(Turn& turn, FrameEnding ending) {
+  const LimitsConfig& limits = listener_->limits;
+  last_ending_ = ending;
+  ++requests_;
+  if (turn_number_ != turn.number) {
+    turn_number_ = turn.number;
+    turn_requests_ = 0;
+  }
+  if (++turn_requests_ == kTurnRequestsMax) {
+    holds_ |= kHeldForTurn;
+    turn.again.push_back(id_.slot);
+  }
+  ++output_requests_;
+  const int64_t unanswered = int64_t{output_requests_} + sending_requests_;
+  if (unanswered >= limits.max_pipeline.value) {
+    if (limits.max_pipeline.enforce) holds_ |= kHeldForPipeline;
+    if (unanswered == limits.max_pipeline.value) {
+      Count(turn, Counter::kHeldPipeline, limits.max_pipeline.enforce);
+    }
+  }
+  if (output_bytes() >= limits.output_high.value && (holds_ & kHeldForOutput) == 0) {
+    if (limits.output_high.enforce) holds_ |= kHeldForOutput;
+    Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
+  }
+  if (requests_ == static_cast<uint64_t>(limits.max_requests.value)) {  // 0 is off.
+    if (limits.max_requests.enforce) state_ = State::kFinishing;
+    Count(turn, Counter::kCutMaxRequests, limits.max_requests.enforce);
+  }
+}
+
+FrameEnding Connection::ErrorEnding() const {
+  const bool like_last = requests_ > 0 && !listener_->own_reply_framer;
+  return like_last ? last_ending_ : listener_->reply_framer().canonical_ending();
 }
 
 void Connection::AppendError(Turn& turn, FrameEnding ending, std::string_view code,
                              std::string_view text) {
   std::string& output = Output(turn);
-  const Framer& framer = *listener_->framer;
+  const Framer& framer = listener_->reply_framer();
+  if (listener_->own_reply_framer) ending = framer.canonical_ending();
   const size_t start = framer.BeginFrame(&output);
+  const size_t payload = output.size();
   output.append("ERR ").append(code).append(" ").append(text);
+  output.resize(payload + std::min(output.size() - payload, framer.payload_bytes_max()));
   if (!framer.EndFrame(start, ending, &output).ok()) output.resize(start);
 }
 
-// The stream is of no use from here on: says why, and finishes.
+// The connection is of no use from here on: says why, and finishes.
 void Connection::Fail(Turn& turn, std::string_view code, std::string_view text) {
-  const FrameEnding ending = requests_ > 0 ? last_ending_ : listener_->framer->canonical_ending();
-  AppendError(turn, ending, code, text);
+  if (listener_->reply_errors) AppendError(turn, ErrorEnding(), code, text);
   state_ = State::kFinishing;
 }
 
@@ -192,7 +307,10 @@ void Connection::KeepInput(Turn& turn, std::string_view bytes) {
   input_.append(bytes);
 }
 
-void Connection::DropInput(Turn& turn) { turn.buffers.Give(&input_); }
+void Connection::DropInput(Turn& turn) {
+  turn.buffers.Give(&input_);
+  input_start_ = 0;
+}
 
 std::string& Connection::Output(Turn& turn) {
   if (output_.empty()) output_ = turn.buffers.Take();
@@ -208,23 +326,34 @@ void Connection::Flush(Turn& turn) {
   if (state_ == State::kDetaching) return;
   if (!sending_in_flight_ && !output_.empty()) {
     sending_.swap(output_);
+    sending_requests_ = std::exchange(output_requests_, 0);
     sent_ = 0;
     SendRest(turn);
-  } else if (!sending_in_flight_) {
-    turn.buffers.Give(&output_);  // All the replies were empty, and so was their framing.
+  } else if (!sending_in_flight_) {  // All the replies were empty, and so was their framing.
+    turn.buffers.Give(&output_);
+    output_requests_ = 0;
+    if (Release(kHeldForPipeline) && (holds_ & kHeldForTurn) == 0) {
+      holds_ |= kHeldForTurn;
+      turn.again.push_back(id_.slot);
+    }
   }
   FinishIfDone(turn);
+  Settle(turn);
 }
 
 void Connection::SendRest(Turn& turn) {
   sending_in_flight_ = true;
+  unsent_at_half_time_ = 0;
+  write_until_ = turn.now + listener_->timeouts.write.value / 2;
   Push(turn, Op::Kind::kSend, std::string_view(sending_).substr(sent_));
 }
 
 void Connection::OnSent(Turn& turn, int result) {
   if (state_ == State::kDetaching) return;
+  sending_in_flight_ = false;
+  write_until_ = MonotonicTime::max();
   if (result < 0) {  // EPIPE, ECONNRESET: the peer is gone.
-    sending_in_flight_ = false;
+    Count(turn, Counter::kCutReset);
     Detach(turn);
     return;
   }
@@ -232,51 +361,127 @@ void Connection::OnSent(Turn& turn, int result) {
   if (sent_ < sending_.size()) {
     SendRest(turn);
   } else {
-    sending_in_flight_ = false;
     sent_ = 0;
+    sending_requests_ = 0;
     turn.buffers.Give(&sending_);
     if (!output_.empty()) Output(turn);  // To be flushed at the end of this turn.
   }
-  ResumeIfRoom(turn);
+  const LimitsConfig& limits = listener_->limits;
+  Holds over = 0;
+  if (output_bytes() <= limits.output_low) over |= kHeldForOutput;
+  if (int64_t{output_requests_} + sending_requests_ < limits.max_pipeline.value) {
+    over |= kHeldForPipeline;
+  }
+  if (Release(over)) return Resume(turn);
   FinishIfDone(turn);
+  Settle(turn);
 }
 
-void Connection::PauseIfFull(Turn& turn) {
-  if (paused_ || output_bytes() < listener_->limits.output_high.value) return;
-  paused_ = true;
-  if (!input_ended_) Push(turn, Op::Kind::kPause);
+void Connection::Continue(Turn& turn) {
+  if (Release(kHeldForTurn)) Resume(turn);
 }
 
-void Connection::ResumeIfRoom(Turn& turn) {
-  if (!paused_ || output_bytes() > listener_->limits.output_low) return;
-  paused_ = false;
-  HandleKeptInput(turn);  // May pause again, or fail, and lingering has to receive too.
-  if (!paused_ && !input_ended_) Push(turn, Op::Kind::kReceive);
+void Connection::HoldForMemory(Turn& turn, bool enforced) {
+  Count(turn, Counter::kHeldMemory, enforced);
+  if (enforced) holds_ |= kHeldForMemory;
+  Settle(turn);
+}
+
+void Connection::ReleaseForMemory(Turn& turn) {
+  if (Release(kHeldForMemory)) Resume(turn);
+}
+
+bool Connection::Release(Holds holds) {
+  if ((holds_ & holds) == 0) return false;
+  holds_ &= static_cast<Holds>(~holds);
+  return true;
+}
+
+void Connection::Resume(Turn& turn) {
+  if (takes_input()) HandleKeptInput(turn);
   AfterInput(turn);
 }
 
 void Connection::OnTimer(Turn& turn) {
-  if (state_ == State::kLingering) {
-    Detach(turn);
-  } else if (takes_input() && !input_.empty()) {
-    HandleRest(turn, /*eof=*/false);
-    AfterInput(turn);
+  if (turn.now >= write_until_) {
+    OnNoProgress(turn);
+  } else if (turn.now >= flush_at_) {
+    flush_at_ = MonotonicTime::max();
+    if (takes_input() && amid_frame()) HandleRest(turn, /*eof=*/false);
+    return AfterInput(turn);
+  } else if (turn.now >= wait_until_) {
+    OnWaitedTooLong(turn);
   }
+  FinishIfDone(turn);
+  Settle(turn);
+}
+
+// Half of the write timeout has passed without a send that completed, or all of it. Sends complete
+// late when the kernel's own buffer is large; what is left in that tells whether the peer reads.
+void Connection::OnNoProgress(Turn& turn) {
+  const Limit<Duration>& limit = listener_->timeouts.write;
+  const size_t unsent = turn.io->UnsentBytes(fd_.get());
+  const bool half_time = unsent_at_half_time_ == 0;
+  if (half_time || unsent < unsent_at_half_time_) {
+    unsent_at_half_time_ = std::max<size_t>(unsent, 1);
+    write_until_ = turn.now + (half_time ? limit.value - limit.value / 2 : limit.value);
+    return;
+  }
+  Count(turn, Counter::kCutWrite, limit.enforce);
+  write_until_ = MonotonicTime::max();
+  if (limit.enforce) Detach(turn, Op::Kind::kAbort);
+}
+
+void Connection::OnWaitedTooLong(Turn& turn) {
+  wait_until_ = MonotonicTime::max();
+  const TimeoutsConfig& timeouts = listener_->timeouts;
+  switch (wait_) {
+    case Wait::kNothing:
+      return;
+    case Wait::kLinger:
+      return Detach(turn);
+    case Wait::kFirstByte:
+      Count(turn, Counter::kCutFirstByte, timeouts.first_byte.enforce);
+      if (timeouts.first_byte.enforce) state_ = State::kFinishing;
+      break;
+    case Wait::kIdle:
+      Count(turn, Counter::kCutIdle, timeouts.idle.enforce);
+      if (timeouts.idle.enforce) state_ = State::kFinishing;
+      break;
+    case Wait::kFrame:
+      Count(turn, held_for_memory() ? Counter::kShedMemory : Counter::kCutFrame,
+            timeouts.frame.enforce);
+      if (!timeouts.frame.enforce) return;
+      if (overlong_told_) {
+        state_ = State::kFinishing;
+      } else if (held_for_memory()) {
+        Fail(turn, "busy", "the server is short of memory");
+      } else {
+        Fail(turn, "timeout", "the request did not come to its end in time");
+      }
+      break;
+  }
+  timed_out_ = true;
 }
 
 void Connection::BeginDrain(Turn& turn) {
   draining_ = true;
   if (state_ == State::kLingering) {
-    linger_end_ = std::min(linger_end_, turn.now + kDrainLingerTimeout);
-    turn.timers.Arm(&timer_, linger_end_);
+    linger_end_ = std::min(linger_end_, turn.now + kShortLingerTimeout);
+    wait_until_ = std::min(wait_until_, linger_end_);
   }
-  if (state_ != State::kOpen) return;
-  drain_bytes_left_ = turn.io->UnreadBytes(fd_.get());
-  AfterInput(turn);
+  if (state_ == State::kOpen) {
+    drain_bytes_left_ = kept_input().size() + turn.io->UnreadBytes(fd_.get());
+    if (drain_bytes_left_ == 0) state_ = State::kFinishing;
+  }
+  FinishIfDone(turn);
+  Settle(turn);
 }
 
 void Connection::Cut(Turn& turn) {
-  if (state_ != State::kDetaching) Detach(turn);
+  if (state_ == State::kDetaching) return;
+  if (!idle()) Count(turn, Counter::kCutStop);
+  Detach(turn);
 }
 
 void Connection::FinishIfDone(Turn& turn) {
@@ -288,14 +493,71 @@ void Connection::FinishIfDone(Turn& turn) {
   }
   state_ = State::kLingering;
   Push(turn, Op::Kind::kShutdownWrite);
-  linger_end_ = turn.now + (draining_ ? kDrainLingerTimeout : kLingerTimeout);
-  turn.timers.Arm(&timer_, std::min(linger_end_, turn.now + kLingerIdleTimeout));
+  linger_end_ = turn.now + (draining_ || timed_out_ ? kShortLingerTimeout : kLingerTimeout);
+  wait_ = Wait::kLinger;
+  wait_until_ = std::min(linger_end_, turn.now + kLingerIdleTimeout);
 }
 
-void Connection::Detach(Turn& turn) {
+// At the end of whatever happened: what follows from the state for reading, time and memory.
+void Connection::Settle(Turn& turn) {
+  if (state_ != State::kDetaching) {
+    UpdateReceiving(turn);
+    UpdateWait(turn);
+    ArmTimer(turn);
+  }
+  const size_t bytes = BufferBytes(input_) + BufferBytes(output_) + BufferBytes(sending_);
+  turn.buffer_bytes += static_cast<int64_t>(bytes) - static_cast<int64_t>(buffer_bytes_);
+  buffer_bytes_ = bytes;
+}
+
+void Connection::UpdateReceiving(Turn& turn) {
+  bool wanted = !input_ended_;
+  if (state_ == State::kOpen) {
+    const bool held_long = (holds_ & (kHeldForOutput | kHeldForMemory)) != 0;
+    const bool kept_much = holds_ != 0 && kept_input().size() >= kKeptInputBytesMax;
+    wanted = wanted && !held_long && !kept_much;
+  }
+  if (wanted == receiving_ || input_ended_) return;
+  receiving_ = wanted;
+  Push(turn, wanted ? Op::Kind::kReceive : Op::Kind::kPause);
+}
+
+void Connection::UpdateWait(Turn& turn) {
+  if (state_ == State::kLingering) return;
+  const TimeoutsConfig& timeouts = listener_->timeouts;
+  Wait wanted = Wait::kNothing;
+  const Limit<Duration>* timeout = nullptr;
+  if (state_ == State::kOpen && !input_ended_) {
+    if (!heard_) {
+      wanted = Wait::kFirstByte;
+      timeout = &timeouts.first_byte;
+    } else if (amid_frame()) {
+      // A frame that waits for memory has its time, too: else all could wait for each other.
+      if ((holds_ & ~kHeldForMemory) == 0) wanted = Wait::kFrame;
+      timeout = &timeouts.frame;
+    } else if (holds_ == 0 && output_bytes() == 0) {
+      wanted = Wait::kIdle;
+      timeout = &timeouts.idle;
+    }
+  }
+  if (wanted == wait_) return;
+  wait_ = wanted;
+  wait_until_ = wanted == Wait::kNothing ? MonotonicTime::max() : turn.now + timeout->value;
+}
+
+void Connection::ArmTimer(Turn& turn) {
+  const MonotonicTime next = std::min({wait_until_, flush_at_, write_until_});
+  if (next == MonotonicTime::max() || (timer_.armed() && timer_at_ <= next)) return;
+  timer_at_ = next;
+  turn.timers.Arm(&timer_, next);
+}
+
+void Connection::Detach(Turn& turn, Op::Kind how) {
   state_ = State::kDetaching;
   turn.timers.Cancel(&timer_);
-  Push(turn, Op::Kind::kDetach);
+  DropInput(turn);
+  Push(turn, how);
+  Settle(turn);
 }
 
 void Connection::Push(Turn& turn, Op::Kind kind, std::string_view data) {

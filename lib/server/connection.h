@@ -12,6 +12,10 @@
 // 1122, 4.2.2.13); so writing is shut down first, and input is read and dropped until the peer ends
 // or time is up.
 //
+// Held: an open connection whose input has to wait, because its output is full, because too many of
+// its requests are unanswered, because it has had its share of this turn, or because the server is
+// short of memory. What has come is kept; when much of it is kept, receiving stops.
+//
 // Thread: its worker's. Lifetime: its slot's, from accept to kDetached.
 #pragma once
 
@@ -23,6 +27,7 @@
 
 #include "lib/base/unique_fd.h"
 #include "lib/io/io.h"
+#include "lib/metrics/metrics.h"
 #include "lib/server/buffer_pool.h"
 #include "lib/server/listener.h"
 #include "lib/server/timer_wheel.h"
@@ -32,9 +37,13 @@ namespace bsockd {
 // What a worker lends its connections for one turn.
 struct Turn {
   MonotonicTime now;
+  uint64_t number = 0;
   Io* io;
+  Metrics::Block* metrics;   // This worker's, one a listener.
   std::vector<Op> ops;       // To be carried out by the next Run().
   std::vector<Slot> unsent;  // Connections with replies of this turn; flushed at its end.
+  std::vector<Slot> again;   // Connections that go on with kept input in the next turn.
+  int64_t buffer_bytes = 0;  // Of all connections of the worker.
   TimerWheel timers;
   BufferPool buffers;
 };
@@ -48,8 +57,17 @@ struct ConnectionId {
 
 class Connection {
  public:
-  Connection(ConnectionId id, UniqueFd fd, std::shared_ptr<const Listener> listener)
-      : id_(id), fd_(std::move(fd)), listener_(std::move(listener)), timer_(id.slot) {}
+  // `peer` may be null.
+  Connection(ConnectionId id, UniqueFd fd, std::shared_ptr<const Listener> listener,
+             std::shared_ptr<Peer> peer)
+      : id_(id),
+        fd_(std::move(fd)),
+        listener_(std::move(listener)),
+        peer_(std::move(peer)),
+        timer_(id.slot) {}
+  ~Connection() {
+    if (peer_) peer_->connections.fetch_sub(1, std::memory_order_relaxed);
+  }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -66,14 +84,26 @@ class Connection {
 
   // Hands the turn's replies to the Io: one send, however many replies.
   void Flush(Turn& turn);
+  // Its turn has come to go on with the input that it kept.
+  void Continue(Turn& turn);
 
   // Answers what has come, then closes at the next frame boundary.
   void BeginDrain(Turn& turn);
   // Closes now, whatever is unfinished.
   void Cut(Turn& turn);
 
+  // Reads no more until the server has memory again. `enforced` false: only counts.
+  void HoldForMemory(Turn& turn, bool enforced);
+  void ReleaseForMemory(Turn& turn);
+  bool held_for_memory() const { return (holds_ & kHeldForMemory) != 0; }
+  // Whether it takes more memory as long as it is read from.
+  bool can_grow() const { return state_ == State::kOpen && !held_for_memory(); }
+
   // Whether nothing asked is unanswered: no part of a frame, no unsent reply.
   bool idle() const { return input_.empty() && output_.empty() && !sending_in_flight_; }
+  bool refused() const { return refused_; }
+  const Listener& listener() const { return *listener_; }
+  size_t buffer_bytes() const { return buffer_bytes_; }
 
  private:
   enum class State : uint8_t {
@@ -82,6 +112,14 @@ class Connection {
     kLingering,  // Everything is sent and writing shut down; input is dropped.
     kDetaching,  // Waiting for kDetached.
   };
+  // What its client is being waited for.
+  enum class Wait : uint8_t { kNothing, kFirstByte, kFrame, kIdle, kLinger };
+  // Why the input waits; a set of bits.
+  using Holds = uint8_t;
+  static constexpr Holds kHeldForOutput = 1;    // From output_high down to output_low.
+  static constexpr Holds kHeldForPipeline = 2;  // Until replies have left.
+  static constexpr Holds kHeldForTurn = 4;      // Until the next turn.
+  static constexpr Holds kHeldForMemory = 8;    // Until the worker says so.
 
   // All three return how many bytes at the start of `bytes` are done with.
   size_t HandleFrames(Turn& turn, std::string_view bytes);
@@ -93,41 +131,83 @@ class Connection {
   void HandleKeptInput(Turn& turn);
   void HandleRest(Turn& turn, bool eof);
   void AfterInput(Turn& turn);
+  void Settle(Turn& turn);
+
   void Answer(Turn& turn, const FrameResult& frame);
+  void CountRequest(Turn& turn, FrameEnding ending);
   void AppendError(Turn& turn, FrameEnding ending, std::string_view code, std::string_view text);
+  void OnFrameError(Turn& turn, const FrameResult& result);
   void Fail(Turn& turn, std::string_view code, std::string_view text);
+  FrameEnding ErrorEnding() const;
+
   void KeepInput(Turn& turn, std::string_view bytes);
   void DropInput(Turn& turn);
   void DropHandledInput(Turn& turn, size_t handled);
+  std::string_view kept_input() const { return std::string_view(input_).substr(input_start_); }
   std::string& Output(Turn& turn);
   void SendRest(Turn& turn);
-  void PauseIfFull(Turn& turn);
-  void ResumeIfRoom(Turn& turn);
+
+  bool Release(Holds holds);
+  void Resume(Turn& turn);
+  void UpdateReceiving(Turn& turn);
+  void UpdateWait(Turn& turn);
+  void ArmTimer(Turn& turn);
+  void OnWaitedTooLong(Turn& turn);
+  void OnNoProgress(Turn& turn);
+
   void FinishIfDone(Turn& turn);
-  void Detach(Turn& turn);
+  void Detach(Turn& turn, Op::Kind how = Op::Kind::kDetach);
   void Push(Turn& turn, Op::Kind kind, std::string_view data = {});
+  void Count(Turn& turn, Counter counter, bool enforced = true) const {
+    turn.metrics[listener_->index].Add(counter, enforced);
+  }
   size_t output_bytes() const { return output_.size() + sending_.size() - sent_; }
-  bool takes_input() const { return state_ == State::kOpen && !paused_; }
+  bool takes_input() const { return state_ == State::kOpen && holds_ == 0; }
+  bool amid_frame() const {
+    return !input_.empty() || framer_state_.skipping || framer_state_.to_skip > 0;
+  }
 
   const ConnectionId id_;
   const UniqueFd fd_;
   const std::shared_ptr<const Listener> listener_;
+  const std::shared_ptr<Peer> peer_;
 
-  std::string input_;    // A frame not yet whole; or, while paused, whatever has come.
-  std::string output_;   // Replies not yet handed to the Io.
-  std::string sending_;  // The send in flight: it must not change until it is done.
-  size_t sent_ = 0;      // Of `sending_`.
+  std::string input_;       // A frame not yet whole; or, while held, whatever has come.
+  size_t input_start_ = 0;  // The bytes before it are done with.
+  std::string output_;      // Replies not yet handed to the Io.
+  std::string sending_;     // The send in flight: it must not change until it is done.
+  size_t sent_ = 0;         // Of `sending_`.
   FramerState framer_state_;
-  Timer timer_;  // kOpen: flush_after; kLingering: the end of it.
+  size_t buffer_bytes_ = 0;  // Of the three strings, as last counted.
+
+  // One timer for whichever comes first. It is not moved when that becomes later, but looked at
+  // when it fires: so a request that is answered at once costs no timer.
+  Timer timer_;
+  MonotonicTime timer_at_;
+  MonotonicTime wait_until_ = MonotonicTime::max();
+  MonotonicTime flush_at_ = MonotonicTime::max();
+  MonotonicTime write_until_ = MonotonicTime::max();
   MonotonicTime linger_end_;
+  size_t unsent_at_half_time_ = 0;  // What the kernel had not sent then; 0 before that.
+
   size_t drain_bytes_left_ = 0;  // Draining: what had come before, and is still to be read.
   uint64_t requests_ = 0;
+  uint64_t turn_number_ = 0;     // The turn that turn_requests_ counts in.
+  uint32_t turn_requests_ = 0;   // Handled in that turn.
+  uint32_t output_requests_ = 0;   // Whose replies are in output_.
+  uint32_t sending_requests_ = 0;  // Whose replies are in sending_.
 
   State state_ = State::kOpen;
+  Wait wait_ = Wait::kNothing;
+  Holds holds_ = 0;
   FrameEnding last_ending_ = kUnterminated;
-  bool paused_ = false;  // Not reading: the output is above its high mark.
+  bool receiving_ = false;  // The Io has been asked to.
+  bool heard_ = false;      // A byte has come.
   bool input_ended_ = false;
   bool draining_ = false;
+  bool overlong_told_ = false;  // The frame that is being skipped has had its answer.
+  bool timed_out_ = false;
+  bool refused_ = false;
   bool sending_in_flight_ = false;
   bool listed_unsent_ = false;
 };

@@ -18,7 +18,8 @@ namespace bsockd {
 class ConnectionTable {
  public:
   // The new connection, in a slot of its own; it stays where it is until Remove().
-  Connection& Add(UniqueFd fd, std::shared_ptr<const Listener> listener) {
+  Connection& Add(UniqueFd fd, std::shared_ptr<const Listener> listener,
+                  std::shared_ptr<Peer> peer) {
     if (free_.empty()) {
       free_.push_back(static_cast<Slot>(entries_.size()));
       entries_.emplace_back();
@@ -27,7 +28,8 @@ class ConnectionTable {
     free_.pop_back();
     Entry& entry = entries_[slot];
     entry.connection = std::make_unique<Connection>(ConnectionId{slot, entry.generation},
-                                                    std::move(fd), std::move(listener));
+                                                    std::move(fd), std::move(listener),
+                                                    std::move(peer));
     ++size_;
     return *entry.connection;
   }

@@ -1,7 +1,8 @@
-// Listener: an address's service, as the workers see it. Immutable, shared by all threads; lives as
-// long as the last connection that came in by it.
+// Listener: an address's service, as the workers and the acceptor see it. Immutable, shared by all
+// threads; lives as long as the last connection that came in by it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,15 +11,27 @@
 #include "lib/config/config.h"
 #include "lib/framing/framer.h"
 #include "lib/handler/handler.h"
+#include "lib/server/admission.h"
+#include "lib/server/peer_table.h"
 
 namespace bsockd {
 
 struct Listener {
   std::string name;
+  size_t index = 0;  // Of its counters.
   std::unique_ptr<const Framer> framer;
+  std::unique_ptr<const Framer> own_reply_framer;  // Null: replies are framed as requests are.
   std::shared_ptr<const Handler> handler;
   LimitsConfig limits;
+  TimeoutsConfig timeouts;
   std::optional<Duration> flush_after;
+  bool reply_errors = true;
+  std::optional<RequestRate> request_rate;
+  // Null where no limit holds for an address. The table has a lock of its own.
+  std::unique_ptr<PeerTable> peers;
+  Admission admission;
+
+  const Framer& reply_framer() const { return own_reply_framer ? *own_reply_framer : *framer; }
 };
 
 }  // namespace bsockd

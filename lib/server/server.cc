@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <future>
 #include <map>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "lib/base/text.h"
 #include "lib/handler/registry.h"
+#include "lib/net/ip.h"
 
 namespace bsockd {
 namespace {
@@ -38,48 +40,121 @@ absl::Status StartThread(const std::string& name, Function function, std::thread
   return absl::OkStatus();
 }
 
+// A listener's own limits for an address need a table of addresses; one that the limit on all
+// connections implies does not.
+bool LimitsAddresses(const LimitsConfig& limits) {
+  return limits.requests_per_second.value > 0 ||
+         limits.max_connections_per_ip.value < limits.max_connections.value;
+}
+
+absl::StatusOr<std::shared_ptr<const Listener>> MakeListener(
+    const ListenerConfig& config, size_t index, const std::shared_ptr<const Handler>& handler) {
+  absl::StatusOr<Admission> admission = Admission::Make(config);
+  if (!admission.ok()) return admission.status();
+  auto listener = std::make_shared<Listener>();
+  listener->name = config.name;
+  listener->index = index;
+  const LimitsConfig& limits = config.limits;
+  const size_t max_frame = limits.max_frame.enforce ? limits.max_frame.value : kMaxFrameMax;
+  listener->framer = MakeFramer(config.framing, max_frame);
+  if (config.reply_framing) {
+    listener->own_reply_framer = MakeFramer(*config.reply_framing, kMaxFrameMax);
+  }
+  listener->handler = handler;
+  listener->limits = limits;
+  listener->timeouts = config.timeouts;
+  listener->flush_after = config.framing.flush_after;
+  listener->reply_errors = config.reply_errors;
+  if (const int rate = limits.requests_per_second.value; rate > 0) {
+    const int burst = limits.requests_burst > 0 ? limits.requests_burst : rate;
+    listener->request_rate = {std::chrono::nanoseconds(std::chrono::seconds(1)) / rate, burst};
+  }
+  if (LimitsAddresses(limits)) listener->peers = std::make_unique<PeerTable>();
+  listener->admission = *std::move(admission);
+  return listener;
+}
+
+// Whether whoever reaches the machine may use a listener that is bound so.
+absl::Status CheckProtection(const ServerConfig& server, const ListenerConfig& listener,
+                             const std::vector<ListenSocket>& sockets, spdlog::logger* log) {
+  const bool listed = !listener.allow.value.empty() && listener.allow.enforce;
+  if (listed || server.protection == Protected::kOff) return absl::OkStatus();
+  for (const ListenSocket& socket : sockets) {
+    const std::optional<IpAddress> address = IpAddress::From(socket.local());
+    if (!address || address->is_loopback()) continue;
+    const std::string text = fmt::format(
+        "listener {}: whoever reaches {} may use it (say who may, as in allow: [192.0.2.0/24], or "
+        "listen on 127.0.0.1; server.protected: off, if that is meant)",
+        listener.name, socket.name());
+    if (server.protection == Protected::kStrict) {
+      return absl::FailedPreconditionError(ToAbsl(text));
+    }
+    log->warn("{}", text);
+    break;  // Once for each address as it was written.
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<BoundListener>> BindListeners(const Config& config,
-                                                         RequestLog* request_log) {
+int WorkerCount(const ServerConfig& config) {
+  return config.workers > 0 ? config.workers : UsableCpus();
+}
+
+std::unique_ptr<Metrics> MakeMetrics(const Config& config) {
+  std::vector<std::string> names;
+  for (const ListenerConfig& listener : config.listeners) names.push_back(listener.name);
+  // The workers and the acceptor.
+  return std::make_unique<Metrics>(std::move(names),
+                                   static_cast<size_t>(WorkerCount(config.server)) + 1);
+}
+
+absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* request_log,
+                                             Metrics* metrics, spdlog::logger* log) {
   std::map<std::string, std::shared_ptr<const Handler>> handlers;
   for (const HandlerConfig& handler : config.handlers) {
-    handlers[handler.name] = MakeHandler(handler, request_log);
+    handlers[handler.name] = MakeHandler(handler, request_log, metrics);
   }
-  std::vector<BoundListener> bound;
-  for (const ListenerConfig& listener_config : config.listeners) {
-    auto listener = std::make_shared<Listener>();
-    listener->name = listener_config.name;
-    listener->framer = MakeFramer(listener_config.framing, listener_config.limits.max_frame.value);
-    listener->handler = handlers.at(listener_config.handler);
-    listener->limits = listener_config.limits;
-    listener->flush_after = listener_config.framing.flush_after;
+  BoundListeners bound;
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerConfig& listener_config = config.listeners[i];
+    const std::shared_ptr<const Handler>& handler = handlers.at(listener_config.handler);
+    auto listener = MakeListener(listener_config, i, handler);
+    if (!listener.ok()) return listener.status();
     for (const Address& address : listener_config.listen) {
-      absl::StatusOr<std::vector<ListenSocket>> sockets = Listen(address, listener_config.mode);
+      absl::StatusOr<std::vector<ListenSocket>> sockets =
+          address.datagrams
+              ? BindDatagram(address, listener_config.mode, WorkerCount(config.server))
+              : Listen(address, listener_config.mode);
       if (!sockets.ok()) return sockets.status();
-      for (ListenSocket& socket : *sockets) bound.push_back({std::move(socket), listener});
+      if (absl::Status status = CheckProtection(config.server, listener_config, *sockets, log);
+          !status.ok()) {
+        return status;
+      }
+      std::vector<BoundListener>& kind = address.datagrams ? bound.datagrams : bound.streams;
+      for (ListenSocket& socket : *sockets) kind.push_back({std::move(socket), *listener});
     }
   }
   return bound;
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
-                                                      std::vector<BoundListener> listeners,
+                                                      BoundListeners listeners, Metrics* metrics,
                                                       spdlog::logger* log) {
-  std::unique_ptr<Server> server(new Server(log));
+  std::unique_ptr<Server> server(new Server(config, metrics, log));
   auto events = Mailbox<WorkerEnded>::Create();
   if (!events.ok()) return events.status();
   server->events_ = *std::move(events);
 
-  const int workers = config.workers > 0 ? config.workers : UsableCpus();
-  absl::Status status = server->StartWorkersFor(config.io, workers);
+  absl::Status status = server->StartWorkersFor(config.io);
   if (!status.ok()) return status;
+  server->GiveToWorkers(std::move(listeners.datagrams));
 
   auto mailbox = Mailbox<StopAccepting>::Create();
   if (!mailbox.ok()) return mailbox.status();
-  server->acceptor_ =
-      std::make_unique<Acceptor>(*std::move(mailbox), std::move(listeners), server->workers_,
-                                 static_cast<size_t>(config.max_connections.value), log);
+  const size_t thread = server->workers_.size();
+  server->acceptor_ = std::make_unique<Acceptor>(*std::move(mailbox), std::move(listeners.streams),
+                                                 server->workers_, config, metrics, thread, log);
   status = StartThread(
       "acceptor", [acceptor = server->acceptor_.get()] { acceptor->Run(); },
       &server->acceptor_thread_);
@@ -87,9 +162,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   return server;
 }
 
-absl::Status Server::StartWorkersFor(IoBackend backend, int count) {
+// The sockets of an address stand together, one a worker; a Unix address is one socket.
+void Server::GiveToWorkers(std::vector<BoundListener> datagrams) {
+  size_t next = 0;
+  for (BoundListener& bound : datagrams) {
+    workers_[next++ % workers_.size()]->mailbox().Post(
+        NewDatagramSocket{std::move(bound.socket), std::move(bound.listener)});
+  }
+}
+
+absl::Status Server::StartWorkersFor(IoBackend backend) {
+  const int count = WorkerCount(config_);
   if (backend != IoBackend::kEpoll) {
-    absl::Status status = StartWorkers(count, MakeUringIo);
+    absl::Status status = StartWorkers(MakeUringIo);
     if (status.ok()) {
       log_->info("{} worker{} on io_uring", count, count == 1 ? "" : "s");
       return status;
@@ -102,13 +187,14 @@ absl::Status Server::StartWorkersFor(IoBackend backend, int count) {
     }
     log_->warn("io_uring is not to be had here ({}), so epoll is used", MessageOf(status));
   }
-  absl::Status status = StartWorkers(count, MakeEpollIo);
+  absl::Status status = StartWorkers(MakeEpollIo);
   if (status.ok()) log_->info("{} worker{} on epoll", count, count == 1 ? "" : "s");
   return status;
 }
 
 // All or none.
-absl::Status Server::StartWorkers(int count, const IoFactory& make_io) {
+absl::Status Server::StartWorkers(const IoFactory& make_io) {
+  const int count = WorkerCount(config_);
   absl::Status status;
   for (int i = 0; i < count && status.ok(); ++i) {
     auto mailbox = Mailbox<WorkerMessage>::Create();
@@ -116,7 +202,8 @@ absl::Status Server::StartWorkers(int count, const IoFactory& make_io) {
       status = mailbox.status();
       break;
     }
-    workers_.push_back(std::make_unique<Worker>(*std::move(mailbox)));
+    workers_.push_back(std::make_unique<Worker>(*std::move(mailbox), metrics_,
+                                                static_cast<size_t>(i), config_.memory_limit));
     worker_threads_.emplace_back();
     std::promise<absl::Status> promise;
     std::future<absl::Status> io_made = promise.get_future();

@@ -18,22 +18,37 @@
 #include "lib/base/mailbox.h"
 #include "lib/config/config.h"
 #include "lib/handler/request_log.h"
+#include "lib/metrics/metrics.h"
 #include "lib/server/acceptor.h"
 #include "lib/server/worker.h"
 
 namespace bsockd {
 
-// Binds every address of every listener. `request_log` outlives what is returned.
-// Errors: Unavailable, naming the address and the reason.
-absl::StatusOr<std::vector<BoundListener>> BindListeners(const Config& config,
-                                                         RequestLog* request_log);
+// How many worker threads there will be.
+int WorkerCount(const ServerConfig& config);
+
+// The counters for a configuration; they outlive the server.
+std::unique_ptr<Metrics> MakeMetrics(const Config& config);
+
+struct BoundListeners {
+  std::vector<BoundListener> streams;    // The acceptor's.
+  std::vector<BoundListener> datagrams;  // The workers': each address is there once a worker.
+};
+
+// Binds every address of every listener, and looks up the users that it names. `request_log` and
+// `metrics` outlive what is returned. A listener that the whole network can reach is a warning.
+//
+// Errors: FailedPrecondition where `server.protected: strict` forbids that; NotFound for a user
+// that there is not; Unavailable, naming the address and the reason, where it cannot be bound.
+absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* request_log,
+                                             Metrics* metrics, spdlog::logger* log);
 
 class Server {
  public:
-  // `log` outlives the server. Errors: what the operating system refused (threads, descriptors,
-  // io_uring where `io: io_uring` demands it).
+  // `metrics` and `log` outlive the server. Errors: what the operating system refused (threads,
+  // descriptors, io_uring where `io: io_uring` demands it).
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
-                                                       std::vector<BoundListener> listeners,
+                                                       BoundListeners listeners, Metrics* metrics,
                                                        spdlog::logger* log);
   ~Server();
 
@@ -51,14 +66,18 @@ class Server {
   size_t connections_cut() const { return connections_cut_; }
 
  private:
-  explicit Server(spdlog::logger* log) : log_(log) {}
+  Server(const ServerConfig& config, Metrics* metrics, spdlog::logger* log)
+      : config_(config), metrics_(metrics), log_(log) {}
 
-  absl::Status StartWorkers(int count, const IoFactory& make_io);
-  absl::Status StartWorkersFor(IoBackend backend, int count);
+  absl::Status StartWorkers(const IoFactory& make_io);
+  absl::Status StartWorkersFor(IoBackend backend);
+  void GiveToWorkers(std::vector<BoundListener> datagrams);
   void StopAcceptor();
   template <typename Message>
   void TellWorkers();
 
+  const ServerConfig config_;
+  Metrics* const metrics_;
   spdlog::logger* const log_;
   std::unique_ptr<Mailbox<WorkerEnded>> events_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -1,9 +1,34 @@
 #include "lib/server/worker.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 #include <variant>
 
 namespace bsockd {
+namespace {
+
+std::string_view Text(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kNone:
+      break;
+    case Refusal::kServerFull:
+      return "this server has all the connections it may have";
+    case Refusal::kListenerFull:
+      return "this listener has all the connections it may have";
+    case Refusal::kAddressFull:
+      return "your address has all the connections it may have";
+    case Refusal::kMemory:
+      return "this server is short of memory";
+  }
+  return "";
+}
+
+void Increment(std::atomic<size_t>& counter) {
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+}  // namespace
 
 WorkerEnded Worker::Run(const IoFactory& make_io,
                         const std::function<void(absl::Status)>& started) {
@@ -16,8 +41,10 @@ WorkerEnded Worker::Run(const IoFactory& make_io,
   woken_ = !none.empty();
   Turn turn{.now = now,
             .io = io->get(),
+            .metrics = &metrics_.At(thread_, 0),
             .ops = {},
             .unsent = {},
+            .again = {},
             .timers = TimerWheel(now),
             .buffers = {}};
   Loop(turn);
@@ -27,10 +54,17 @@ WorkerEnded Worker::Run(const IoFactory& make_io,
 void Worker::Loop(Turn& turn) {
   std::vector<Completion> completions;
   std::vector<Slot> unsent;
+  std::vector<Slot> again;
   if (woken_) ReadMailbox(turn);
   while (!ending_ || connections_.size() > 0) {
-    turn.now = turn.io->Run(turn.ops, turn.timers.NextDeadline(), &completions);
+    turn.now = turn.io->Run(turn.ops, NextDeadline(turn), &completions);
     turn.ops.clear();
+    ++turn.number;
+    if (ending_) datagrams_.clear();  // They have been answered, and are not watched any more.
+    // Before the completions, because what they bring comes behind what was kept.
+    again.swap(turn.again);
+    for (const Slot slot : again) connections_.At(slot).Continue(turn);
+    again.clear();
     for (const Completion& completion : completions) Dispatch(turn, completion);
     // After the completions: a drain must find every byte that they bring already handled.
     if (woken_) ReadMailbox(turn);
@@ -39,7 +73,26 @@ void Worker::Loop(Turn& turn) {
     unsent.swap(turn.unsent);
     for (const Slot slot : unsent) connections_.At(slot).Flush(turn);
     unsent.clear();
+    for (const auto& service : datagrams_) {
+      if (service->pause_end().value_or(MonotonicTime::max()) <= turn.now) {
+        service->OnPauseOver(turn);
+      }
+    }
+    memory_.Govern(turn, connections_);
   }
+  memory_.Govern(turn, connections_);
+}
+
+std::optional<MonotonicTime> Worker::NextDeadline(const Turn& turn) const {
+  if (!turn.again.empty()) return MonotonicTime();
+  MonotonicTime next = turn.timers.NextDeadline().value_or(MonotonicTime::max());
+  // Other workers may give memory back.
+  if (memory_.holding()) next = std::min(next, turn.now + kMemoryLookInterval);
+  for (const auto& service : datagrams_) {
+    next = std::min(next, service->pause_end().value_or(MonotonicTime::max()));
+  }
+  if (next == MonotonicTime::max()) return std::nullopt;
+  return next;
 }
 
 void Worker::Dispatch(Turn& turn, const Completion& completion) {
@@ -51,13 +104,24 @@ void Worker::Dispatch(Turn& turn, const Completion& completion) {
       connections_.At(completion.slot).OnSent(turn, completion.result);
       break;
     case Completion::Kind::kDetached:
-      connections_.Remove(completion.slot);
-      closed_.store(closed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      Remove(turn, completion.slot);
+      break;
+    case Completion::Kind::kReadable:
+      if (completion.slot < datagrams_.size()) datagrams_[completion.slot]->OnReadable(turn);
       break;
     case Completion::Kind::kWake:
       woken_ = true;
       break;
   }
+}
+
+void Worker::Remove(Turn& turn, Slot slot) {
+  const Connection& connection = connections_.At(slot);
+  const bool refused = connection.refused();
+  turn.buffer_bytes -= static_cast<int64_t>(connection.buffer_bytes());
+  if (!refused) turn.metrics[connection.listener().index].Add(Counter::kConnectionsClosed);
+  connections_.Remove(slot);
+  Increment(refused ? refusals_closed_ : closed_);
 }
 
 void Worker::ReadMailbox(Turn& turn) {
@@ -70,16 +134,25 @@ void Worker::ReadMailbox(Turn& turn) {
 }
 
 void Worker::On(Turn& turn, NewConnection& message) {
-  Connection& connection = connections_.Add(std::move(message.fd), std::move(message.listener));
-  if (message.refused) {
-    connection.Refuse(turn, "full", "this server has all the connections it may have");
+  Connection& connection = connections_.Add(std::move(message.fd), std::move(message.listener),
+                                            std::move(message.peer));
+  if (message.refusal != Refusal::kNone) {
+    connection.Refuse(turn, "full", Text(message.refusal));
   } else {
     connection.Open(turn);
   }
 }
 
+void Worker::On(Turn& turn, NewDatagramSocket& message) {
+  const auto index = static_cast<Slot>(datagrams_.size());
+  datagrams_.push_back(std::make_unique<DatagramService>(std::move(message.socket),
+                                                         std::move(message.listener)));
+  datagrams_.back()->Open(turn, index);
+}
+
 void Worker::On(Turn& turn, Drain&) {
   ending_ = true;
+  for (const auto& service : datagrams_) service->Drain(turn);
   connections_.ForEach([&](Connection& connection) { connection.BeginDrain(turn); });
 }
 

@@ -1,0 +1,36 @@
+// LimitReport: tells the log what the limits, timeouts and lists have done: at most one line a
+// second for each of them and each listener, however often it was.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "lib/base/clock.h"
+#include "lib/metrics/metrics.h"
+
+namespace bsockd {
+
+inline constexpr Duration kReportInterval = std::chrono::seconds(1);
+
+// Thread: control.
+class LimitReport {
+ public:
+  // `metrics` outlives the object.
+  explicit LimitReport(const Metrics& metrics);
+
+  // Logs what has happened since the last lines, unless these are younger than kReportInterval.
+  void Log(MonotonicTime now, spdlog::logger& log);
+
+ private:
+  const Metrics& metrics_;
+  std::vector<uint64_t> told_;  // By listener, counter and whether it is enforced.
+  MonotonicTime next_ = MonotonicTime::min();
+};
+
+// Every counter that is not 0, a line each.
+void LogMetrics(const Metrics& metrics, spdlog::logger& log);
+
+}  // namespace bsockd

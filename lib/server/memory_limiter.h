@@ -1,0 +1,47 @@
+// MemoryLimiter: holds a worker's connections to `server.memory_limit`.
+//
+// The buffers of all connections of all workers together may have so many bytes. Above that, each
+// worker reads no more from its largest holders, the next largest, and so on, until enough has
+// been given back; the acceptor refuses new connections meanwhile. A connection that is not read
+// from keeps what it has: its replies still go out, and its timeouts end it if it does not use
+// them.
+//
+// Thread: its worker's; the total is shared, and each worker adds what has changed once a turn.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "lib/config/config.h"
+#include "lib/server/connection_table.h"
+
+namespace bsockd {
+
+// While connections are held: how often to look whether there is memory again.
+inline constexpr Duration kMemoryLookInterval = std::chrono::milliseconds(10);
+
+class MemoryLimiter {
+ public:
+  // `total` outlives the object.
+  MemoryLimiter(Limit<size_t> limit, std::atomic<int64_t>* total) : limit_(limit), total_(*total) {}
+
+  // At the end of each turn.
+  void Govern(Turn& turn, ConnectionTable& connections);
+
+  bool holding() const { return holding_; }
+
+ private:
+  void HoldLargest(Turn& turn, ConnectionTable& connections);
+
+  const Limit<size_t> limit_;
+  std::atomic<int64_t>& total_;
+  int64_t told_ = 0;  // This worker's part of the total.
+  bool holding_ = false;
+  bool above_ = false;
+  MonotonicTime next_hold_ = MonotonicTime::min();
+  std::vector<Connection*> growing_;
+};
+
+}  // namespace bsockd
