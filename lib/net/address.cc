@@ -263,7 +263,7 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, Resol
 
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_socktype = address.datagrams ? SOCK_DGRAM : SOCK_STREAM;
   // Not AI_ADDRCONFIG: it would hide ::1 on a machine whose only IPv6 address is loopback.
   hints.ai_flags = AI_NUMERICSERV | (use == ResolveFor::kListen ? AI_PASSIVE : 0);
   addrinfo* found = nullptr;

@@ -58,11 +58,11 @@ struct SocketAddress {
   SocketAddress() : storage{} {}
 
   int family() const { return any.sa_family; }
-  // The TCP port, in host order; 0 for a Unix socket.
+  // The TCP or UDP port, in host order; 0 for a Unix socket.
   uint16_t port() const;
   void set_port(uint16_t port);
   // In the same form that Address::Parse reads, always numeric. An unnamed Unix socket, as clients'
-  // ends are, is "unix:".
+  // ends are, is "unix:". Whether it is for streams or datagrams, it does not know.
   std::string ToString() const;
 };
 

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "lib/base/text.h"
@@ -22,9 +23,22 @@ constexpr int kLockAttemptsMax = 200;  // Of a folder, 10 ms apart.
 constexpr useconds_t kLockPauseUs = 10000;
 constexpr int kPortAttemptsMax = 16;  // To find one port that is free on every address.
 
-absl::Status BindError(const SocketAddress& where, int error, std::string_view remedy = "") {
+std::string NameOf(const SocketAddress& where, bool datagrams) {
+  const std::string name = where.ToString();
+  if (!datagrams) return name;
+  constexpr std::string_view kUnix = "unix:";
+  if (where.family() != AF_UNIX) return "udp:" + name;
+  return "unixgram:" + name.substr(kUnix.size());
+}
+
+absl::Status BindError(const SocketAddress& where, bool datagrams, int error,
+                       std::string_view remedy = "") {
   return absl::ErrnoToStatus(
-      error, ToAbsl(fmt::format("cannot listen on {}{}", where.ToString(), remedy)));
+      error, ToAbsl(fmt::format("cannot listen on {}{}", NameOf(where, datagrams), remedy)));
+}
+
+int SocketType(bool datagrams) {
+  return (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
 }
 
 // The machine has not this address or not even its family; another of the same name may do.
@@ -34,15 +48,37 @@ void SetOption(int fd, int level, int name, int value) {
   setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+bool IsWildcard(const SocketAddress& address) {
+  if (address.family() == AF_INET) return address.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+  return address.family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address.v6.sin6_addr);
+}
+
+void SetStreamOptions(int fd) {
+  // A restart must not wait for the last connections' TIME_WAIT (socket(7)). This lets no second
+  // server listen on the port.
+  SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+// Makes every datagram tell which of our addresses was asked, where more than one can be: the reply
+// has to come from it, or the client will not take it for an answer. A dual-stack socket tells it
+// of IPv4 datagrams in the way of IPv4, too, which knows more (ip(7), ipi_spec_dst).
+void SetUdpOptions(int fd, const SocketAddress& where) {
+  if (!IsWildcard(where)) return;
+  SetOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  if (where.family() == AF_INET6) SetOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
 // What stands at the path of a socket file.
 enum class Occupant { kNobody, kLive, kStale, kOther };
 
-Occupant WhoIsAt(const SocketAddress& where) {
+Occupant WhoIsAt(const SocketAddress& where, bool datagrams) {
   struct stat status;
   if (lstat(where.local.sun_path, &status) != 0) return Occupant::kNobody;
   if (!S_ISSOCK(status.st_mode)) return Occupant::kOther;
-  // Non-blocking: a server whose backlog is full is alive (EAGAIN), and must not hold us up.
-  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Non-blocking: a server whose backlog is full is alive (EAGAIN), and must not hold us up. So is
+  // one of the other type (EPROTOTYPE).
+  const UniqueFd probe(socket(AF_UNIX, SocketType(datagrams), 0));
   if (!probe) return Occupant::kLive;
   if (connect(probe.get(), &where.any, where.size) == 0) return Occupant::kLive;
   return errno == ECONNREFUSED ? Occupant::kStale : Occupant::kLive;
@@ -77,28 +113,39 @@ void ListenSocket::Unlink() {
   file_.clear();
 }
 
-int ListenSocket::Open(const SocketAddress& where, bool dual_stack) {
-  fd_ = UniqueFd(socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+std::string ListenSocket::name() const { return NameOf(local_, datagrams_); }
+
+int ListenSocket::Open(const SocketAddress& where, const Options& options) {
+  datagrams_ = options.datagrams;
+  fd_ = UniqueFd(socket(where.family(), SocketType(datagrams_), 0));
   if (!fd_) return errno;
-  if (where.family() != AF_UNIX) {
-    // A restart must not wait for the last connections' TIME_WAIT (socket(7)). This lets no second
-    // server listen on the port.
-    SetOption(fd(), SOL_SOCKET, SO_REUSEADDR, 1);
-    SetOption(fd(), IPPROTO_TCP, TCP_NODELAY, 1);
-    if (where.family() == AF_INET6) SetOption(fd(), IPPROTO_IPV6, IPV6_V6ONLY, dual_stack ? 0 : 1);
+  if (where.family() == AF_UNIX) {
+    if (datagrams_) SetOption(fd(), SOL_SOCKET, SO_PASSCRED, 1);
+  } else {
+    if (where.family() == AF_INET6) {
+      SetOption(fd(), IPPROTO_IPV6, IPV6_V6ONLY, options.dual_stack ? 0 : 1);
+    }
+    if (datagrams_) {
+      SetUdpOptions(fd(), where);
+    } else {
+      SetStreamOptions(fd());
+    }
+    if (options.shared_port) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
   }
   if (bind(fd(), &where.any, where.size) != 0) return errno;
-  if (listen(fd(), kBacklogMax) != 0) return errno;
+  if (!datagrams_ && listen(fd(), kBacklogMax) != 0) return errno;
   absl::StatusOr<SocketAddress> local = LocalAddress(fd());
   if (!local.ok()) return errno;
   local_ = *local;
   return 0;
 }
 
-int ListenSocket::OpenFile(const SocketAddress& where, mode_t mode) {
+int ListenSocket::OpenFile(const SocketAddress& where, bool datagrams, mode_t mode) {
   const char* path = where.local.sun_path;
-  fd_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  datagrams_ = datagrams;
+  fd_ = UniqueFd(socket(AF_UNIX, SocketType(datagrams), 0));
   if (!fd_) return errno;
+  if (datagrams) SetOption(fd(), SOL_SOCKET, SO_PASSCRED, 1);
   // The file gets the permissions of the socket, less the umask (unix(7)); so it has its mode from
   // its first moment, and nothing that another puts in its place is touched.
   fchmod(fd(), mode);
@@ -113,43 +160,64 @@ int ListenSocket::OpenFile(const SocketAddress& where, mode_t mode) {
   file_device_ = status.st_dev;
   file_inode_ = status.st_ino;
   local_ = where;
+  if (datagrams) return 0;
   return listen(fd(), kBacklogMax) == 0 ? 0 : errno;
 }
 
-absl::StatusOr<std::vector<ListenSocket>> ListenSocket::ListenOnFile(const SocketAddress& where,
-                                                                     mode_t mode) {
+absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnFile(const SocketAddress& where,
+                                                               bool datagrams, mode_t mode) {
   const UniqueFd lock = LockFolderOf(where.local.sun_path);
-  switch (WhoIsAt(where)) {
+  switch (WhoIsAt(where, datagrams)) {
     case Occupant::kNobody:
       break;
     case Occupant::kLive:
-      return BindError(where, EADDRINUSE, " (a server answers there)");
+      return BindError(where, datagrams, EADDRINUSE, " (a server answers there)");
     case Occupant::kOther:
-      return BindError(where, EEXIST, " (the file there is not a socket, and is left alone)");
+      return BindError(where, datagrams, EEXIST,
+                       " (the file there is not a socket, and is left alone)");
     case Occupant::kStale:
       if (unlink(where.local.sun_path) != 0) {
-        return BindError(where, errno, " (a stale socket file is there)");
+        return BindError(where, datagrams, errno, " (a stale socket file is there)");
       }
       break;
   }
   ListenSocket socket;
-  if (const int error = socket.OpenFile(where, mode); error != 0) return BindError(where, error);
+  if (const int error = socket.OpenFile(where, datagrams, mode); error != 0) {
+    return BindError(where, datagrams, error);
+  }
   std::vector<ListenSocket> sockets;
   sockets.push_back(std::move(socket));
   return sockets;
 }
 
-absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
+int ListenSocket::OpenGroup(SocketAddress where, Options options, int count,
+                            std::vector<ListenSocket>* sockets) {
+  // The first one is bound alone, so a port on which anybody else listens is refused; only then is
+  // it opened to the others of its group.
+  for (int i = 0; i < count; ++i) {
+    ListenSocket socket;
+    options.shared_port = i > 0;
+    if (const int error = socket.Open(where, options); error != 0) return error;
+    if (i == 0 && count > 1) SetOption(socket.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+    where.set_port(socket.local().port());
+    sockets->push_back(std::move(socket));
+  }
+  return 0;
+}
+
+absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnEvery(const Address& address, mode_t mode,
+                                                                int sockets_each) {
   absl::StatusOr<std::vector<SocketAddress>> resolved = Resolve(address, ResolveFor::kListen);
   if (!resolved.ok()) {
     return absl::UnavailableError(ToAbsl(
         fmt::format("cannot listen on {}: {}", address.ToString(), MessageOf(resolved.status()))));
   }
   if (address.kind == Address::Kind::kUnixPath) {
-    return ListenSocket::ListenOnFile(resolved->front(), mode);
+    return OnFile(resolved->front(), address.datagrams, mode);
   }
 
   const bool every_host = address.kind == Address::Kind::kTcp && address.host == "*";
+  const Options options{.datagrams = address.datagrams, .dual_stack = every_host};
   absl::Status failure;
   bool missing_here = false;
   for (int attempt = 0; attempt < kPortAttemptsMax; ++attempt) {
@@ -157,13 +225,9 @@ absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t 
     int error = 0;
     for (SocketAddress where : *resolved) {
       if (address.port == 0 && !sockets.empty()) where.set_port(sockets.front().local().port());
-      ListenSocket socket;
-      error = socket.Open(where, every_host);
-      if (error == 0) {
-        sockets.push_back(std::move(socket));
-        continue;
-      }
-      failure = BindError(where, error);
+      error = OpenGroup(where, options, sockets_each, &sockets);
+      if (error == 0) continue;
+      failure = BindError(where, address.datagrams, error);
       missing_here = IsMissingHere(error);
       if (!missing_here) break;
       error = 0;
@@ -176,9 +240,19 @@ absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t 
   if (every_host && missing_here) {  // A machine without IPv6.
     Address v4 = address;
     v4.host = "0.0.0.0";
-    return Listen(v4, mode);
+    return OnEvery(v4, mode, sockets_each);
   }
   return failure;
+}
+
+absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
+  return ListenSocket::OnEvery(address, mode, 1);
+}
+
+absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, mode_t mode,
+                                                       int udp_sockets) {
+  const bool udp = address.kind == Address::Kind::kTcp;
+  return ListenSocket::OnEvery(address, mode, udp ? udp_sockets : 1);
 }
 
 }  // namespace bsockd

@@ -1,4 +1,4 @@
-// Listen sockets: bound, listening, and cleaned up after.
+// Sockets that clients are to find: bound, listening, and cleaned up after.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -12,8 +12,9 @@
 
 namespace bsockd {
 
-// A listening socket. Owns the descriptor and, for unix:/path, the socket file: it is removed with
-// the socket if it is still the one that was made here. Movable; thread: one at a time.
+// A socket that listens, or that waits for datagrams. Owns the descriptor and, for unix:/path and
+// unixgram:/path, the socket file: it is removed with the socket if it is still the one that was
+// made here. Movable; thread: one at a time.
 class ListenSocket {
  public:
   ListenSocket(ListenSocket&&) noexcept = default;
@@ -23,35 +24,62 @@ class ListenSocket {
   int fd() const { return fd_.get(); }
   // Where it really listens: numeric, with the port that the kernel chose.
   const SocketAddress& local() const { return local_; }
+  bool datagrams() const { return datagrams_; }
+  // local() as Address::Parse reads it: 127.0.0.1:51717, udp:127.0.0.1:51717, unixgram:/path
+  std::string name() const;
 
   // Removes the socket file now; connections under way can still be accepted.
   void Unlink();
 
  private:
+  struct Options {
+    bool datagrams = false;
+    bool dual_stack = false;   // An IPv6 socket takes IPv4 clients, too.
+    bool shared_port = false;  // With the sockets of its group.
+  };
+
   friend absl::StatusOr<std::vector<ListenSocket>> Listen(const Address&, mode_t);
-  static absl::StatusOr<std::vector<ListenSocket>> ListenOnFile(const SocketAddress&, mode_t);
-  // Both: 0, or the errno of what failed.
-  int Open(const SocketAddress& where, bool dual_stack);
-  int OpenFile(const SocketAddress& where, mode_t mode);
+  friend absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address&, mode_t, int);
+  static absl::StatusOr<std::vector<ListenSocket>> OnEvery(const Address&, mode_t,
+                                                           int sockets_each);
+  static absl::StatusOr<std::vector<ListenSocket>> OnFile(const SocketAddress&, bool datagrams,
+                                                          mode_t);
+  // These three: 0, or the errno of what failed.
+  static int OpenGroup(SocketAddress where, Options options, int count,
+                       std::vector<ListenSocket>* sockets);
+  int Open(const SocketAddress& where, const Options& options);
+  int OpenFile(const SocketAddress& where, bool datagrams, mode_t mode);
 
   ListenSocket() = default;
 
   UniqueFd fd_;
   SocketAddress local_;
+  bool datagrams_ = false;
   std::string file_;  // Empty, or the socket file to remove ...
   dev_t file_device_ = 0;
   ino_t file_inode_ = 0;  // ... if it is still this one.
 };
 
-// Listens on everything that `address` stands for: each address of a name, IPv4 and IPv6. Addresses
-// of a family that this machine has not are left out as long as one is left. Port 0 is the same
-// free port for all of them. The sockets are non-blocking and close-on-exec; the TCP ones have
-// TCP_NODELAY, which accepted sockets inherit.
+// Listens on everything that `address`, one of streams, stands for: each address of a name, IPv4
+// and IPv6. Addresses of a family that this machine has not are left out as long as one is left.
+// Port 0 is the same free port for all of them. The sockets are non-blocking and close-on-exec; the
+// TCP ones have TCP_NODELAY, which accepted sockets inherit.
 //
 // unix:/path: refused where a live server answers, a stale socket file is replaced, any other file
 // is left alone; the new one gets the permissions `mode`, and never more for a moment.
 //
 // May block (names). Errors: Unavailable with the address and the reason, fit for the user.
 absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode);
+
+// The same for an address of datagrams, with as many sockets for each UDP address as threads are to
+// read from it, one after the other: the first address's, the second address's and so on. The
+// kernel spreads the clients over the sockets of an address (socket(7), SO_REUSEPORT). A second
+// server is refused all the same, and the machine's other programs can take a share only as the
+// same user. A Unix address is one socket, which several threads may read from.
+//
+// The sockets tell what DatagramBatch needs to know of a datagram: which address was asked, where
+// the socket is bound to all of them, and the sender's credentials on a Unix socket.
+absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, mode_t mode,
+                                                       int udp_sockets);
 
 }  // namespace bsockd

@@ -128,5 +128,170 @@ TEST_F(ListenSocketTest, OnePortForEveryAddressOfAName) {
             "cannot listen on " + taken.ToString() + ": Address already in use");
 }
 
+TEST_F(ListenSocketTest, ANameForTheLogIsAnAddressThatCanBeWritten) {
+  const std::vector<std::string> texts = {
+      "127.0.0.1:0",
+      "udp:127.0.0.1:0",
+      "unix:@bsockd-test",
+      "unixgram:@bsockd-test",
+      "unix:" + folder_ + "/stream",
+      "unixgram:" + folder_ + "/datagrams",
+  };
+  for (const std::string& text : texts) {
+    const auto address = Address::Parse(text);
+    ASSERT_TRUE(address.ok()) << text;
+    const auto sockets =
+        address->datagrams ? BindDatagram(*address, 0600, 1) : Listen(*address, 0600);
+    ASSERT_TRUE(sockets.ok()) << sockets.status();
+    Address expected = *address;
+    expected.port = sockets->front().local().port();
+    EXPECT_EQ(sockets->front().name(), expected.ToString());
+    EXPECT_EQ(sockets->front().datagrams(), address->datagrams);
+  }
+}
+
+// What datagrams add to it.
+class DatagramSocketTest : public ListenSocketTest {
+ protected:
+  static Address Udp(std::string host, uint16_t port = 0) {
+    Address address;
+    address.host = std::move(host);
+    address.port = port;
+    address.datagrams = true;
+    return address;
+  }
+  Address Gram(const std::string& name) const {
+    Address address = At(name);
+    address.datagrams = true;
+    return address;
+  }
+};
+
+int Option(const ListenSocket& socket, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(getsockopt(socket.fd(), level, name, &value, &size), 0);
+  return value;
+}
+
+TEST_F(DatagramSocketTest, EveryThreadHasASocketOfItsOwnForEachAddress) {
+  constexpr size_t kSockets = 3;
+  const auto sockets = BindDatagram(Udp("localhost"), 0600, kSockets);
+  ASSERT_TRUE(sockets.ok()) << sockets.status();
+  ASSERT_EQ(sockets->size() % kSockets, 0u);
+  for (size_t i = 0; i < sockets->size(); ++i) {
+    const ListenSocket& socket = (*sockets)[i];
+    EXPECT_EQ(socket.name(), (*sockets)[i - i % kSockets].name());
+    EXPECT_EQ(socket.local().port(), sockets->front().local().port());
+    EXPECT_NE(fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(fcntl(socket.fd(), F_GETFD) & FD_CLOEXEC, 0);
+    EXPECT_EQ(Option(socket, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+  }
+  EXPECT_EQ(sockets->front().local().family(), AF_INET);
+}
+
+TEST_F(DatagramSocketTest, TheClientsAreSpreadOverTheSockets) {
+  constexpr size_t kSockets = 4;
+  const auto sockets = BindDatagram(Udp("127.0.0.1"), 0600, kSockets);
+  ASSERT_TRUE(sockets.ok()) << sockets.status();
+  ASSERT_EQ(sockets->size(), kSockets);
+  const SocketAddress& where = sockets->front().local();
+  constexpr int kClients = 200;  // By chance, all of them miss a socket once in 10^24 runs.
+  for (int i = 0; i < kClients; ++i) {
+    const UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(sendto(client.get(), "x", 1, 0, &where.any, where.size), 1);
+  }
+  int received = 0;
+  for (const ListenSocket& socket : *sockets) {
+    char buffer[8];
+    int of_this = 0;
+    while (recv(socket.fd(), buffer, sizeof(buffer), MSG_DONTWAIT) == 1) ++of_this;
+    EXPECT_GT(of_this, 0);
+    received += of_this;
+  }
+  EXPECT_EQ(received, kClients);
+}
+
+TEST_F(DatagramSocketTest, ASecondServerOnAPortIsRefused) {
+  for (const int count : {1, 2}) {
+    const auto first = BindDatagram(Udp("127.0.0.1"), 0600, count);
+    ASSERT_TRUE(first.ok()) << first.status();
+    const Address taken = Udp("127.0.0.1", first->front().local().port());
+    for (const int second_count : {1, 2}) {
+      const auto second = BindDatagram(taken, 0600, second_count);
+      ASSERT_FALSE(second.ok());
+      EXPECT_EQ(second.status().message(),
+                "cannot listen on " + taken.ToString() + ": Address already in use");
+    }
+    // Every address is one of them, too; and a port of TCP is another thing.
+    EXPECT_FALSE(BindDatagram(Udp("*", taken.port), 0600, 2).ok());
+  }
+}
+
+TEST_F(DatagramSocketTest, AStarIsEveryAddressAndTellsWhichWasAsked) {
+  const auto sockets = BindDatagram(Udp("*"), 0600, 2);
+  ASSERT_TRUE(sockets.ok()) << sockets.status();
+  ASSERT_EQ(sockets->size(), 2u);
+  for (const ListenSocket& socket : *sockets) {
+    EXPECT_EQ(Option(socket, IPPROTO_IP, IP_PKTINFO), 1);
+    if (socket.local().family() != AF_INET6) continue;
+    EXPECT_EQ(Option(socket, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+    EXPECT_EQ(Option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
+  }
+  const auto one = BindDatagram(Udp("127.0.0.1"), 0600, 1);
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_EQ(Option(one->front(), IPPROTO_IP, IP_PKTINFO), 0);
+  EXPECT_EQ(Option(one->front(), SOL_SOCKET, SO_REUSEPORT), 0);
+}
+
+TEST_F(DatagramSocketTest, AUnixSocketIsOneFileForAllThreads) {
+  {
+    const auto sockets = BindDatagram(Gram("socket"), 0640, 4);
+    ASSERT_TRUE(sockets.ok()) << sockets.status();
+    ASSERT_EQ(sockets->size(), 1u);
+    struct stat status;
+    ASSERT_EQ(stat(At("socket").path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0640u);
+  }
+  EXPECT_FALSE(std::filesystem::exists(At("socket").path));
+}
+
+TEST_F(DatagramSocketTest, ALiveSocketFileIsLeftAloneWhateverItsType) {
+  for (const bool first_datagrams : {false, true}) {
+    for (const bool second_datagrams : {false, true}) {
+      const Address first = first_datagrams ? Gram("socket") : At("socket");
+      const Address second = second_datagrams ? Gram("socket") : At("socket");
+      const auto listening = first_datagrams ? BindDatagram(first, 0600, 1) : Listen(first, 0600);
+      ASSERT_TRUE(listening.ok()) << listening.status();
+      const auto refused = second_datagrams ? BindDatagram(second, 0600, 1) : Listen(second, 0600);
+      ASSERT_FALSE(refused.ok());
+      EXPECT_EQ(refused.status().message(), "cannot listen on " + second.ToString() +
+                                                " (a server answers there): "
+                                                "Address already in use");
+    }
+  }
+}
+
+TEST_F(DatagramSocketTest, AStaleSocketFileIsReplacedWhateverItsType) {
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    for (const bool datagrams : {false, true}) {
+      const auto where = Resolve(At("socket"), ResolveFor::kListen);
+      ASSERT_TRUE(where.ok());
+      {
+        const UniqueFd killed(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+        ASSERT_EQ(bind(killed.get(), &where->front().any, where->front().size), 0);
+      }
+      ASSERT_TRUE(std::filesystem::exists(At("socket").path));
+      const auto sockets =
+          datagrams ? BindDatagram(Gram("socket"), 0600, 1) : Listen(At("socket"), 0600);
+      EXPECT_TRUE(sockets.ok()) << sockets.status();
+    }
+  }
+  // What is no socket stays.
+  std::filesystem::create_directory(At("folder").path);
+  EXPECT_FALSE(BindDatagram(Gram("folder"), 0600, 1).ok());
+  EXPECT_TRUE(std::filesystem::is_directory(At("folder").path));
+}
+
 }  // namespace
 }  // namespace bsockd
