@@ -62,8 +62,7 @@ bool IsTransient(int error) {
 }  // namespace
 
 DatagramBatch::DatagramBatch(size_t payload_bytes_max)
-    : payload_bytes_max_(payload_bytes_max),
-      memory_(std::make_unique_for_overwrite<char[]>(payload_bytes_max * kDatagramsMax)) {
+    : memory_(std::make_unique_for_overwrite<char[]>(payload_bytes_max * kDatagramsMax)) {
   static_assert(kIpControlBytes <= sizeof(Slot::control));
   static_assert(kUnixControlBytes <= sizeof(Slot::control));
   for (int i = 0; i < kDatagramsMax; ++i) {

@@ -75,7 +75,6 @@ class DatagramBatch {
 
   void Interpret(int i);
 
-  const size_t payload_bytes_max_;
   const std::unique_ptr<char[]> memory_;
   int fd_ = -1;  // Of the last Receive(); borrowed.
   std::array<Slot, kDatagramsMax> slots_;

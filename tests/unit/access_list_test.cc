@@ -77,7 +77,7 @@ TEST(AccessList, SaysWhatItsBlocksSay) {
   std::vector<CidrBlock> blocks;
   while (blocks.size() < kBlocks) {
     const IpAddress ip = address();
-    const int bits = 12 + static_cast<int>(random() % (ip.v6 ? 117 : 21));
+    const int bits = 17 + static_cast<int>(random() % (ip.v6 ? 112 : 16));
     // Parse() wants no bits behind the prefix and says what would be right.
     CidrBlock block{ip, bits};
     for (int i = 0; i < 16; ++i) {
