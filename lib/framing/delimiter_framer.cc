@@ -5,22 +5,11 @@
 #include <utility>
 
 namespace bsockd {
-namespace {
-
-FrameResult Overlong() {
-  FrameResult result;
-  result.kind = FrameResult::Kind::kError;
-  result.error = FrameError::kOverlong;
-  return result;
-}
-
-}  // namespace
-
-DelimiterFramer::DelimiterFramer(std::vector<std::string> delimiters, FrameEnding canonical,
-                                 bool deliver_rest, size_t max_frame)
+DelimiterFramer::DelimiterFramer(std::vector<std::string> delimiters, const FramingConfig& config,
+                                 size_t max_frame)
     : delimiters_(std::move(delimiters)),
-      canonical_(canonical),
-      deliver_rest_(deliver_rest),
+      deliver_rest_(config.eof == FramingConfig::AtEof::kDeliver),
+      skip_overlong_(config.overlong == FramingConfig::Overlong::kSkip),
       max_frame_(max_frame) {
   only_last_byte_ = static_cast<unsigned char>(delimiters_.front().back());
   for (size_t i = 0; i < delimiters_.size(); ++i) {
@@ -60,34 +49,65 @@ FrameEnding DelimiterFramer::Match(std::string_view input, size_t last) const {
 FrameResult DelimiterFramer::Next(std::string_view input, FramerState& state) const {
   size_t last = input.size() > state.scanned ? FindLastByte(input, state.scanned) : input.npos;
   while (last != input.npos) {
-    if (const FrameEnding ending = Match(input, last); ending != kUnterminated) {
-      const size_t payload_bytes = last + 1 - delimiters_[ending].size();
-      if (payload_bytes > max_frame_) return Overlong();
-      state = FramerState();
-      FrameResult result;
-      result.kind = FrameResult::Kind::kFrame;
-      result.ending = ending;
-      result.consumed = last + 1;
-      result.payload = input.substr(0, payload_bytes);
-      return result;
-    }
+    const FrameEnding ending = Match(input, last);
+    if (ending != kUnterminated) return Ended(input, last, ending, state);
     if (last + 1 == input.size()) break;
     last = FindLastByte(input, last + 1);
   }
-  // Even if the longest delimiter has come but for its last byte, the payload is too long.
-  if (input.size() >= delimiter_bytes_max_ && input.size() - delimiter_bytes_max_ >= max_frame_) {
-    return Overlong();
-  }
   state.scanned = input.size();
-  return FrameResult();
+  // Even if the longest delimiter has come but for its last byte, the payload is too long.
+  const bool too_long =
+      input.size() >= delimiter_bytes_max_ && input.size() - delimiter_bytes_max_ >= max_frame_;
+  if (!state.skipping && !too_long) return FrameResult();
+  if (!state.skipping && !skip_overlong_) return Overlong(0);
+
+  FrameResult result;
+  if (state.skipping) {
+    result.kind = FrameResult::Kind::kDiscard;
+  } else {
+    result = Overlong(0);
+    state.skipping = true;
+  }
+  state.scanned = std::min(input.size(), std::max<size_t>(delimiter_bytes_max_ - 1, 1));
+  result.consumed = input.size() - state.scanned;
+  const bool nothing_new = result.kind == FrameResult::Kind::kDiscard && result.consumed == 0;
+  return nothing_new ? FrameResult() : result;
+}
+
+// The delimiter `ending` ends with the byte at `last`.
+FrameResult DelimiterFramer::Ended(std::string_view input, size_t last, FrameEnding ending,
+                                   FramerState& state) const {
+  const bool skipped = state.skipping;
+  state = FramerState();
+  FrameResult result;
+  result.consumed = last + 1;
+  if (skipped) {
+    result.kind = FrameResult::Kind::kDiscard;
+    return result;
+  }
+  const size_t payload_bytes = last + 1 - delimiters_[ending].size();
+  if (payload_bytes > max_frame_) return Overlong(last + 1);
+  result.kind = FrameResult::Kind::kFrame;
+  result.ending = ending;
+  result.payload = input.substr(0, payload_bytes);
+  return result;
+}
+
+FrameResult DelimiterFramer::Overlong(size_t consumed) const {
+  FrameResult result;
+  result.kind = FrameResult::Kind::kError;
+  result.error = FrameError::kOverlong;
+  result.resumable = skip_overlong_;
+  result.consumed = skip_overlong_ ? consumed : 0;
+  return result;
 }
 
 FrameResult DelimiterFramer::Rest(std::string_view input, FramerState& state, bool eof) const {
   FrameResult result;
-  if (eof && !deliver_rest_) {
+  if (state.skipping || (eof && !deliver_rest_)) {
     result.kind = FrameResult::Kind::kDiscard;
   } else if (input.size() > max_frame_) {
-    return Overlong();
+    result = Overlong(input.size());
   } else {
     result.kind = FrameResult::Kind::kFrame;
     result.payload = input;

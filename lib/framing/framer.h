@@ -52,8 +52,10 @@ struct FrameResult {
   Kind kind = Kind::kNeedMore;
   FrameEnding ending = kUnterminated;
   FrameError error = FrameError::kMalformed;
-  bool resumable = false;    // Only an overlong frame with `overlong: skip` is.
-  size_t consumed = 0;       // Bytes at the start of the input that are done with.
+  bool resumable = false;  // Only an overlong frame with `overlong: skip` is.
+  // Bytes at the start of the input that are done with. A frame ends in what is new since the last
+  // look; while an overlong one is dropped, they may be fewer than had come before.
+  size_t consumed = 0;
   std::string_view payload;  // Points into the input.
 };
 
@@ -67,7 +69,9 @@ class Framer {
   virtual FrameResult Next(std::string_view input, FramerState& state) const = 0;
 
   // `input` is not empty and Next() has said kNeedMore of it, but nothing follows: either for the
-  // time being (`eof` false: flush_after has passed) or ever (`eof` true).
+  // time being (`eof` false: flush_after has passed) or ever (`eof` true). Framings that count say
+  // kNeedMore of a silence, and kTruncated of the end if it is to be delivered. Nothing is to be
+  // said of an end that comes while an overlong frame is dropped.
   virtual FrameResult Rest(std::string_view input, FramerState& state, bool eof) const = 0;
 
   // A reply is written in place: BeginFrame reserves the header at the end of `*out` and returns
