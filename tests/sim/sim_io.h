@@ -58,6 +58,7 @@ class SimIo final : public Io {
   MonotonicTime Run(const std::vector<Op>& ops, std::optional<MonotonicTime> deadline,
                     std::vector<Completion>* completions) override;
   size_t UnreadBytes(int fd) const override;
+  size_t UnsentBytes(int fd) const override;
   std::string_view name() const override { return "simulation"; }
 
  private:

@@ -27,58 +27,84 @@ struct World {
   std::map<int, std::string> expected;  // By descriptor, as SimNetwork::clients.
 };
 
-std::string Delimited(const FramingConfig& framing, std::string_view ending) {
-  return framing.kind == FramingConfig::Kind::kRaw ? "" : std::string(ending);
+// `payload` as one frame; a rest without its end, where `ending` is kUnterminated.
+std::string Framed(const Framer& framer, std::string_view payload, FrameEnding ending) {
+  std::string frame;
+  const size_t start = framer.BeginFrame(&frame);
+  frame += payload;
+  EXPECT_TRUE(framer.EndFrame(start, ending, &frame).ok());
+  return frame;
+}
+
+FramingConfig MakeFraming(std::mt19937& random) {
+  FramingConfig framing;
+  framing.kind = static_cast<FramingConfig::Kind>(random() % 7);
+  framing.delimiters = {"@@", "\r\n", "\n"};
+  framing.length.width = random() % 2 == 0 ? 2 : 4;
+  framing.length.strip = static_cast<size_t>(framing.length.width);
+  framing.length.in_replies = true;
+  framing.fixed_bytes = 1 + random() % 50;
+  // Flushed messages may end anywhere in the simulation's time, so clients that leave a message
+  // unterminated and open are told apart below.
+  const bool delimited = framing.kind == FramingConfig::Kind::kLine ||
+                         framing.kind == FramingConfig::Kind::kDelimiter;
+  if (delimited && random() % 2 == 0) framing.flush_after = std::chrono::seconds(5);
+  return framing;
 }
 
 World MakeWorld(uint32_t seed) {
   std::mt19937 random(seed ^ 0x9e3779b9u);
   const auto below = [&](size_t n) { return random() % n; };
   World world;
-  FramingConfig framing;
-  framing.kind = static_cast<FramingConfig::Kind>(below(3));
-  framing.delimiters = {"@@", "\r\n", "\n"};
-  // Flushed messages may end anywhere in the simulation's time, so clients that leave a message
-  // unterminated and open are told apart below.
-  if (below(2) == 0) framing.flush_after = std::chrono::seconds(5);
+  const FramingConfig framing = MakeFraming(random);
+  const bool delimited = framing.kind == FramingConfig::Kind::kLine ||
+                         framing.kind == FramingConfig::Kind::kDelimiter;
+  const size_t endings = framing.kind == FramingConfig::Kind::kDelimiter ? 3 : 2;
   HandlerConfig handler;
   handler.builtin = below(2) == 0 ? Builtin::kEcho : Builtin::kUpper;
   Listener& listener = *world.listener;
   listener.name = "sim";
-  listener.limits.max_frame.value = 100 + below(400);
-  listener.limits.output_high.value = 1 + below(600);
-  listener.limits.output_low = below(listener.limits.output_high.value);
-  listener.framer = MakeFramer(framing, listener.limits.max_frame.value);
-  listener.handler = MakeHandler(handler, nullptr);
-  listener.flush_after =
-      framing.kind == FramingConfig::Kind::kRaw ? std::nullopt : framing.flush_after;
+  LimitsConfig& limits = listener.limits;
+  limits.max_frame.value = 100 + below(400);
+  limits.output_high.value = 1 + below(600);
+  limits.output_low = below(limits.output_high.value);
+  if (below(2) == 0) limits.max_pipeline.value = static_cast<int>(1 + below(20));
+  if (below(4) == 0 && framing.kind != FramingConfig::Kind::kRaw) {
+    limits.max_requests.value = static_cast<int64_t>(1 + below(20));
+  }
+  listener.framer = MakeFramer(framing, limits.max_frame.value);
+  listener.handler = MakeHandler(handler, nullptr, nullptr);
+  listener.flush_after = framing.flush_after;
 
-  const std::vector<std::string> endings = framing.kind == FramingConfig::Kind::kDelimiter
-                                               ? std::vector<std::string>{"@@", "\r\n", "\n"}
-                                               : std::vector<std::string>{"\n", "\r\n"};
   const size_t count = 1 + below(6);
   for (size_t i = 0; i < count; ++i) {
     SimClient client;
     client.window = 1 + below(300);
     client.end = static_cast<SimClient::End>(below(3));
     std::string expected;
-    const size_t requests = below(30);
+    int64_t answered = 0;
+    const size_t requests = below(20) == 0 ? 600 : below(30);
     for (size_t r = 0; r <= requests; ++r) {
-      std::string payload;
-      const size_t size = below(10) == 0 ? listener.limits.max_frame.value : below(60);
-      for (size_t b = 0; b < size; ++b) payload += "abcxyz \0\xff"[below(9)];
       const bool last = r == requests;
       if (last && below(3) > 0) break;  // Often no unterminated tail.
-      std::string ending = Delimited(framing, endings[below(endings.size())]);
+      std::string payload;
+      size_t size = below(10) == 0 ? limits.max_frame.value : below(60);
+      if (framing.kind == FramingConfig::Kind::kFixed) size = framing.fixed_bytes;
+      for (size_t b = 0; b < size; ++b) payload += "abcxyz \0\xff"[below(9)];
+      FrameEnding ending = delimited ? static_cast<FrameEnding>(below(endings)) : FrameEnding{0};
       // A tail without an end is answered at the end of input or, with flush_after, after it. Where
       // neither comes, it keeps the drain waiting, which is what a drain timeout is for.
-      if (last && (client.end == SimClient::End::kHalfClose || listener.flush_after))
-        ending.clear();
-      client.to_send += payload + ending;
+      const bool ends = client.end == SimClient::End::kHalfClose || listener.flush_after;
+      if (last && delimited && ends) ending = kUnterminated;
+      const std::string request = Framed(*listener.framer, payload, ending);
+      client.to_send += request;
       if (handler.builtin == Builtin::kUpper) {
         for (char& c : payload) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
       }
-      if (!payload.empty() || !ending.empty()) expected += payload + ending;
+      const bool in_time = limits.max_requests.value == 0 || answered < limits.max_requests.value;
+      if (request.empty() || !in_time) continue;
+      ++answered;
+      expected += Framed(listener.reply_framer(), payload, ending);
     }
     const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     world.expected[fd] = expected;
@@ -91,14 +117,16 @@ World MakeWorld(uint32_t seed) {
 // closed.
 size_t Simulate(uint32_t seed, World* world) {
   auto mailbox = Mailbox<WorkerMessage>::Create();
-  Worker worker(*std::move(mailbox));
+  Metrics metrics({"sim"}, 1);
+  Worker worker(*std::move(mailbox), &metrics, 0, ServerConfig().memory_limit);
   for (const auto& [fd, client] : world->network.clients) {
-    worker.mailbox().Post(NewConnection{.fd = UniqueFd(fd), .listener = world->listener});
+    worker.mailbox().Post(NewConnection{.fd = UniqueFd(fd), .listener = world->listener, .peer = nullptr});
   }
   const auto make_io = [&](int) -> absl::StatusOr<std::unique_ptr<Io>> {
     return std::make_unique<SimIo>(seed, &world->network, &worker.mailbox());
   };
   worker.Run(make_io, [](absl::Status) {});
+  EXPECT_EQ(metrics.buffer_bytes(), 0) << "memory that nobody holds any more";
   return worker.connections_closed();
 }
 

@@ -10,11 +10,11 @@ UniqueFd SomeDescriptor() { return UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC
 
 TEST(ConnectionTable, ASlotIsUsedAgainUnderAnotherGeneration) {
   ConnectionTable table;
-  const ConnectionId first = table.Add(SomeDescriptor(), nullptr).id();
+  const ConnectionId first = table.Add(SomeDescriptor(), nullptr, nullptr).id();
   EXPECT_NE(table.Find(first), nullptr);
   table.Remove(first.slot);
   EXPECT_EQ(table.Find(first), nullptr);
-  const ConnectionId second = table.Add(SomeDescriptor(), nullptr).id();
+  const ConnectionId second = table.Add(SomeDescriptor(), nullptr, nullptr).id();
   EXPECT_EQ(second.slot, first.slot);
   EXPECT_EQ(table.Find(first), nullptr) << "an old name must not find the slot's new connection";
   EXPECT_EQ(table.Find(second), &table.At(second.slot));
@@ -22,8 +22,8 @@ TEST(ConnectionTable, ASlotIsUsedAgainUnderAnotherGeneration) {
 
 TEST(ConnectionTable, ConnectionsStayWhereTheyAre) {
   ConnectionTable table;
-  Connection* first = &table.Add(SomeDescriptor(), nullptr);
-  for (int i = 0; i < 1000; ++i) table.Add(SomeDescriptor(), nullptr);
+  Connection* first = &table.Add(SomeDescriptor(), nullptr, nullptr);
+  for (int i = 0; i < 1000; ++i) table.Add(SomeDescriptor(), nullptr, nullptr);
   EXPECT_EQ(&table.At(first->id().slot), first);
   EXPECT_EQ(table.size(), 1001u);
   size_t visited = 0;
@@ -35,7 +35,7 @@ TEST(ConnectionTable, RemovingClosesTheSocket) {
   ConnectionTable table;
   UniqueFd fd = SomeDescriptor();
   const int number = fd.get();
-  const ConnectionId id = table.Add(std::move(fd), nullptr).id();
+  const ConnectionId id = table.Add(std::move(fd), nullptr, nullptr).id();
   EXPECT_GE(fcntl(number, F_GETFD), 0);
   table.Remove(id.slot);
   EXPECT_LT(fcntl(number, F_GETFD), 0);
