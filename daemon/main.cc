@@ -77,8 +77,7 @@ int Main(int argc, char** argv) {
   absl::StatusOr<BoundListeners> listeners =
       BindListeners(config, &request_log, metrics.get(), log.get());
   if (!listeners.ok()) {
-    const bool bad_config =
-        absl::IsFailedPrecondition(listeners.status()) || absl::IsNotFound(listeners.status());
+    const bool bad_config = absl::IsInvalidArgument(listeners.status());
     return Fail(*log, listeners.status(), bad_config ? kExitConfiguration : kExitCannotBind);
   }
   const std::vector<ListenerAddress> addresses = AddressesOf(*listeners);

@@ -14,8 +14,8 @@ absl::StatusOr<Admission> Admission::Make(const ListenerConfig& config) {
   result.deny_ = AccessList(config.deny.value);
   absl::StatusOr<PeerList> peer = PeerList::Find(config.peer.value.users, config.peer.value.groups);
   if (!peer.ok()) {
-    return absl::Status(peer.status().code(), ToAbsl(fmt::format("listener {}: peer: {}", config.name,
-                                                                 MessageOf(peer.status()))));
+    return absl::InvalidArgumentError(
+        ToAbsl(fmt::format("listener {}: peer: {}", config.name, MessageOf(peer.status()))));
   }
   result.peer_ = *std::move(peer);
   result.enforce_allow_ = config.allow.enforce;

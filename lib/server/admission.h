@@ -15,7 +15,7 @@ class Admission {
   Admission() = default;  // Admits everyone.
 
   // Looks up the names of users and groups, and so may block.
-  // Errors: NotFound, naming the listener and the user or group that there is not.
+  // Errors: InvalidArgument, naming the listener and the user or group that there is not.
   static absl::StatusOr<Admission> Make(const ListenerConfig& config);
 
   // Where one is not admitted, or would not be if the list were enforced, that is counted as `deny`,

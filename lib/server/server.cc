@@ -87,7 +87,7 @@ absl::Status CheckProtection(const ServerConfig& server, const ListenerConfig& l
         "listen on 127.0.0.1; server.protected: off, if that is meant)",
         listener.name, socket.name());
     if (server.protection == Protected::kStrict) {
-      return absl::FailedPreconditionError(ToAbsl(text));
+      return absl::InvalidArgumentError(ToAbsl(text));
     }
     log->warn("{}", text);
     break;  // Once for each address as it was written.
@@ -126,7 +126,7 @@ absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* r
           address.datagrams
               ? BindDatagram(address, listener_config.mode, WorkerCount(config.server))
               : Listen(address, listener_config.mode);
-      if (!sockets.ok()) return sockets.status();
+      if (!sockets.ok()) return absl::UnavailableError(ToAbsl(MessageOf(sockets.status())));
       if (absl::Status status = CheckProtection(config.server, listener_config, *sockets, log);
           !status.ok()) {
         return status;

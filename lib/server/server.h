@@ -38,8 +38,8 @@ struct BoundListeners {
 // Binds every address of every listener, and looks up the users that it names. `request_log` and
 // `metrics` outlive what is returned. A listener that the whole network can reach is a warning.
 //
-// Errors: FailedPrecondition where `server.protected: strict` forbids that; NotFound for a user
-// that there is not; Unavailable, naming the address and the reason, where it cannot be bound.
+// Errors: InvalidArgument where `server.protected: strict` forbids that, and for a user that there
+// is not; Unavailable, naming the address and the reason, where it cannot be bound.
 absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* request_log,
                                              Metrics* metrics, spdlog::logger* log);
 
