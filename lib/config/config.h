@@ -37,7 +37,7 @@ struct Limit {
 struct ServerConfig {
   int workers = 0;  // Worker threads, 1 to kWorkersMax; 0 = as many as CPUs this process may use.
   IoBackend io = IoBackend::kAuto;
-  Limit<int> max_connections{10000};        // All listeners together.
+  Limit<int> max_connections{10000};            // All listeners together.
   Limit<size_t> memory_limit{size_t{1} << 30};  // Bytes of buffers, all connections together.
   Duration drain_timeout = std::chrono::seconds(30);
   Protected protection = Protected::kWarn;  // `server.protected`
@@ -57,16 +57,18 @@ struct HandlerConfig {
 };
 
 // A length in front of the bytes that it counts, with the meaning of Netty's
-// LengthFieldBasedFrameDecoder: a whole frame has offset + width + (the number read) + adjust bytes,
-// of which the first `strip` are not part of the payload.
+// LengthFieldBasedFrameDecoder: a whole frame has offset + width + (the number read) + adjust
+// bytes, of which the first `strip` are not part of the payload.
 struct LengthFieldConfig {
   int width = 4;  // Bytes of the number: 1, 2, 3, 4 or 8. Unsigned.
   bool little_endian = false;
-  size_t offset = 0;        // Bytes before the number.
-  int64_t adjust = 0;       // May be negative.
-  size_t strip = 0;         // Bytes.
-  bool in_replies = false;  // Replies are a number of this width and the payload (u32be, packet: 4);
-                            // otherwise the handler's bytes as they are.
+  size_t offset = 0;   // Bytes before the number.
+  int64_t adjust = 0;  // May be negative.
+  size_t strip = 0;    // Bytes.
+  // Replies are a number of this width and the payload (u32be, packet: 4); otherwise the handler's
+  // bytes as they are.
+  bool in_replies = false;
+
   bool operator==(const LengthFieldConfig&) const = default;
 };
 
@@ -90,8 +92,10 @@ struct FramingConfig {
   size_t fixed_bytes = 0;    // kFixed; at least 1.
   // kLine, kDelimiter: hand over an unterminated message after so long without a byte.
   std::optional<Duration> flush_after;
-  AtEof eof = AtEof::kDeliver;            // What becomes of an unterminated tail at the end of input.
-  Overlong overlong = Overlong::kClose;  // What becomes of a connection after a frame over max_frame.
+  AtEof eof = AtEof::kDeliver;  // What becomes of an unterminated tail at the end of input.
+  Overlong overlong = Overlong::kClose;  // The connection's fate after a frame over max_frame.
+
+  bool operator==(const FramingConfig&) const = default;
 };
 
 // 0 stands for `off` where it is allowed.
@@ -106,6 +110,8 @@ struct LimitsConfig {
   Limit<int> requests_per_second{0};   // Of one client address; 0 = off.
   int requests_burst = 0;              // At once, after a rest; 0 = as many as in one second.
   Limit<int64_t> max_requests{0};      // Of one connection, which closes then; 0 = off.
+
+  bool operator==(const LimitsConfig&) const = default;
 };
 
 struct TimeoutsConfig {
@@ -113,6 +119,8 @@ struct TimeoutsConfig {
   Limit<Duration> frame{std::chrono::seconds(10)};       // From a frame's first byte to its last.
   Limit<Duration> idle{std::chrono::minutes(5)};         // Between requests.
   Limit<Duration> write{std::chrono::seconds(30)};       // Output stuck without progress.
+
+  bool operator==(const TimeoutsConfig&) const = default;
 };
 
 // Who may connect to a Unix socket: names or numbers. Both empty: everyone who has the file's

@@ -1,9 +1,6 @@
 #include "lib/config/config_reader.h"
 
-#include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
-#include <absl/status/statusor.h>
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,9 +10,10 @@
 #include <vector>
 
 #include "lib/base/text.h"
+#include "lib/config/limits_reader.h"
+#include "lib/config/listener_checks.h"
 #include "lib/config/listener_reader.h"
 #include "lib/config/names.h"
-#include "lib/config/scalars.h"
 
 namespace bsockd {
 namespace {
@@ -23,21 +21,6 @@ namespace {
 constexpr size_t kNameBytesMax = 64;
 // More names than this are not searched for one that was meant.
 constexpr size_t kSuggestionsMax = 100;
-
-// The address in a form that is the same for the ways to write one: FE80::1 and fe80:0::1.
-std::string CanonicalForm(const Address& address) {
-  Address canonical = address;
-  for (char& c : canonical.host) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  in6_addr v6;
-  char text[INET6_ADDRSTRLEN];
-  if (inet_pton(AF_INET6, canonical.host.c_str(), &v6) == 1 &&
-      inet_ntop(AF_INET6, &v6, text, sizeof(text)) != nullptr) {
-    canonical.host = text;
-  }
-  return canonical.ToString();
-}
 
 class ConfigReader {
  public:
@@ -52,13 +35,21 @@ class ConfigReader {
                            "listeners: and handlers:");
       return {};
     }
+    // A listener has something of `server` and `defaults`, wherever these stand.
+    std::vector<Value> defaults;
+    std::vector<Value> listeners;
     reader_.ReadMap({root, "", root->place, root->place},
                     {
                         {"server", [this](const Value& v) { ReadServer(v); }},
                         {"log", [this](const Value& v) { ReadLog(v); }},
+                        {"defaults", [&](const Value& v) { defaults.push_back(v); }},
                         {"handlers", [this](const Value& v) { ReadHandlers(v); }},
-                        {"listeners", [this](const Value& v) { ReadListeners(v); }},
+                        {"listeners", [&](const Value& v) { listeners.push_back(v); }},
                     });
+    defaults_.limits.max_connections = config_.server.max_connections;
+    defaults_.limits.max_connections_per_ip = config_.server.max_connections;
+    for (const Value& value : defaults) ReadDefaults(value);
+    for (const Value& value : listeners) ReadListeners(value);
     CheckListeners();
     for (PlacedListener& listener : listeners_) {
       config_.listeners.push_back(std::move(listener.config));
@@ -76,28 +67,27 @@ class ConfigReader {
             {"io", [&](const Value& v) { reader_.ReadName(v, kIoBackendNames, &server.io); }},
             {"max_connections",
              [&](const Value& v) {
-               reader_.ReadInteger(v, 1, kMaxConnectionsMax, &server.max_connections.value);
+               reader_.ReadLimit(v, &server.max_connections, [this](const Value& number, int* out) {
+                 return reader_.ReadInteger(number, 1, kMaxConnectionsMax, out);
+               });
+             }},
+            {"memory_limit",
+             [&](const Value& v) {
+               reader_.ReadLimit(v, &server.memory_limit, [this](const Value& size, size_t* out) {
+                 return reader_.ReadSize(size, kMemoryLimitMin, kMemoryLimitMax, out);
+               });
              }},
             {"drain_timeout",
              [&](const Value& v) {
                reader_.ReadDuration(v, Duration::zero(), kDurationMax, &server.drain_timeout);
              }},
+            {"protected",
+             [&](const Value& v) { reader_.ReadName(v, kProtectedNames, &server.protection); }},
         });
   }
 
   void ReadWorkers(const Value& value) {
-    const YamlNode& node = *value.node;
-    if (node.kind == YamlNode::Kind::kScalar && node.text == "auto") {
-      config_.server.workers = 0;
-      return;
-    }
-    const absl::StatusOr<int64_t> number = ParseInteger(node.text, 1, kWorkersMax);
-    if (node.quoted || !number.ok()) {
-      reader_.Reject(value, fmt::format("it is auto or a whole number from 1 to {}{}", kWorkersMax,
-                                        node.quoted ? ", without quotes" : ""));
-      return;
-    }
-    config_.server.workers = static_cast<int>(*number);
+    reader_.ReadIntegerOr("auto", value, 1, kWorkersMax, &config_.server.workers);
   }
 
   void ReadLog(const Value& value) {
@@ -108,6 +98,15 @@ class ConfigReader {
             {"level", [&](const Value& v) { reader_.ReadName(v, kLogLevelNames, &log.level); }},
             {"format", [&](const Value& v) { reader_.ReadName(v, kLogFormatNames, &log.format); }},
         });
+  }
+
+  void ReadDefaults(const Value& value) {
+    reader_.ReadMap(
+        value, {
+                   {"limits", [this](const Value& v) { ReadLimits(v, &reader_, &defaults_); }},
+                   {"timeouts", [this](const Value& v) { ReadTimeouts(v, &reader_, &defaults_); }},
+                   {"errors", [this](const Value& v) { ReadErrors(v, &reader_, &defaults_); }},
+               });
   }
 
   void ReadHandlers(const Value& value) {
@@ -163,7 +162,7 @@ class ConfigReader {
     listeners_known_ = reader_.ReadEntries(value, [this](const Value& entry, bool first) {
       CheckName(entry, "listener");
       any_listener_ = true;
-      PlacedListener listener = ReadListener(entry, &reader_);
+      PlacedListener listener = ReadListener(entry, defaults_, &reader_);
       if (first) listeners_.push_back(std::move(listener));
     });
   }
@@ -185,22 +184,11 @@ class ConfigReader {
       reader_.errors().Add(listeners_place_,
                            "no listeners (listeners: NAME: {listen: ADDRESS, handler: NAME})");
     }
-    absl::flat_hash_map<std::string, std::pair<const PlacedListener*, int>> taken;
+    CheckAddresses(listeners_, &reader_.errors());
+    CheckProtection(listeners_, config_.server.protection, &reader_.errors());
+    if (!handlers_known_) return;
     for (const PlacedListener& listener : listeners_) {
-      if (reader_.errors().full()) return;
-      for (size_t i = 0; i < listener.listen.size(); ++i) {
-        const Address& address = listener.config.listen[i];
-        if (address.kind == Address::Kind::kTcp && address.port == 0) continue;
-        const int line = listener.listen[i].line;
-        const auto [first, added] =
-            taken.try_emplace(CanonicalForm(address), std::pair(&listener, line));
-        if (added) continue;
-        reader_.errors().Add(listener.listen[i],
-                             fmt::format("listener {} has the address {} already (on line {})",
-                                         Quoted(first->second.first->config.name),
-                                         Quoted(address.ToString()), first->second.second));
-      }
-      if (handlers_known_ && listener.handler.line != 0) CheckHandler(listener);
+      if (listener.handler.line != 0) CheckHandler(listener);
     }
   }
 
@@ -226,6 +214,7 @@ class ConfigReader {
 
   ValueReader& reader_;
   Config config_;
+  ListenerDefaults defaults_;
   std::vector<PlacedListener> listeners_;
   std::vector<std::string_view> handler_names_;  // Borrowed from the document.
   absl::flat_hash_set<std::string_view> known_handlers_;

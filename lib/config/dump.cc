@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "lib/config/load.h"
 #include "lib/config/names.h"
@@ -31,8 +34,10 @@ class Dumper {
       Line(1, "workers: {}", server.workers);
     }
     Line(1, "io: {}", NameOf(kIoBackendNames, server.io));
-    Line(1, "max_connections: {}", server.max_connections.value);
+    LimitLine(1, "max_connections", server.max_connections);
+    LimitLine(1, "memory_limit", server.memory_limit);
     Line(1, "drain_timeout: {}", FormatDuration(server.drain_timeout));
+    Line(1, "protected: {}", NameOf(kProtectedNames, server.protection));
   }
 
   void Log(const LogConfig& log) {
@@ -54,40 +59,142 @@ class Dumper {
     for (const Address& address : listener.listen) {
       Line(3, "- {}", QuoteYaml(address.ToString()));
     }
-    const bool unix_path = std::any_of(
-        listener.listen.begin(), listener.listen.end(),
-        [](const Address& address) { return address.kind == Address::Kind::kUnixPath; });
-    if (unix_path) Line(2, "mode: {}", FormatMode(listener.mode));
-    Framing(listener.framing);
+    const auto has = [&](auto... kinds) {
+      return std::any_of(listener.listen.begin(), listener.listen.end(),
+                         [&](const Address& address) { return ((address.kind == kinds) || ...); });
+    };
+    using Kind = Address::Kind;
+    if (has(Kind::kUnixPath)) Line(2, "mode: {}", FormatMode(listener.mode));
+    Framing(2, "framing", listener.framing);
+    if (listener.reply_framing) Framing(2, "reply_framing", *listener.reply_framing);
     Line(2, "handler: {}", Key(listener.handler));
-    Line(2, "limits:");
-    Line(3, "max_frame: {}", FormatSize(listener.limits.max_frame.value));
-    Line(3, "output_high: {}", FormatSize(listener.limits.output_high.value));
-    Line(3, "output_low: {}", FormatSize(listener.limits.output_low));
+    Limits(listener.limits);
+    Timeouts(listener.timeouts);
+    Line(2, "errors: {}", NameOf(kErrorsNames, listener.reply_errors));
+    // What concerns none of its addresses is left out, as long as it says nothing.
+    const bool ip = has(Kind::kTcp);
+    if (ip || listener.allow != Limit<std::vector<CidrBlock>>()) Blocks("allow", listener.allow);
+    if (ip || listener.deny != Limit<std::vector<CidrBlock>>()) Blocks("deny", listener.deny);
+    if (has(Kind::kUnixPath, Kind::kUnixAbstract) || listener.peer != Limit<PeerConfig>()) {
+      Peer(listener.peer);
+    }
   }
 
   std::string Take() { return std::move(out_); }
 
  private:
-  void Framing(const FramingConfig& framing) {
-    switch (framing.kind) {
-      default:
-        Line(2, "framing: raw");
-        return;
-      case FramingConfig::Kind::kLine:
-        Line(2, "framing:");
-        Line(3, "line: any");
-        break;
-      case FramingConfig::Kind::kDelimiter:
-        Line(2, "framing:");
-        Line(3, "delimiter:");
-        for (const std::string& delimiter : framing.delimiters) {
-          Line(4, "- {}", QuoteYaml(delimiter));
-        }
-        break;
+  static std::string Format(int number) { return fmt::to_string(number); }
+  static std::string Format(size_t size) { return FormatSize(size); }
+  static std::string Format(Duration duration) { return FormatDuration(duration); }
+
+  template <typename T>
+  void LimitLine(int indent, std::string_view key, const Limit<T>& limit) {
+    LimitLine(indent, key, Format(limit.value), limit.enforce);
+  }
+  void LimitLine(int indent, std::string_view key, std::string_view value, bool enforce) {
+    if (enforce) {
+      Line(indent, "{}: {}", key, value);
+    } else {
+      Line(indent, "{}: {{value: {}, enforce: false}}", key, value);
     }
-    Line(3, "flush_after: {}", framing.flush_after ? FormatDuration(*framing.flush_after) : "off");
-    Line(3, "eof: {}", NameOf(kAtEofNames, framing.eof));
+  }
+  template <typename T>
+  static std::string NumberOrOff(T number) {
+    return number == 0 ? "off" : fmt::to_string(number);
+  }
+
+  void Limits(const LimitsConfig& limits) {
+    Line(2, "limits:");
+    LimitLine(3, "max_connections", limits.max_connections);
+    LimitLine(3, "max_connections_per_ip", limits.max_connections_per_ip);
+    LimitLine(3, "max_frame", limits.max_frame);
+    LimitLine(3, "max_pipeline", limits.max_pipeline);
+    LimitLine(3, "output_high", limits.output_high);
+    Line(3, "output_low: {}", FormatSize(limits.output_low));
+    LimitLine(3, "requests_per_second", NumberOrOff(limits.requests_per_second.value),
+              limits.requests_per_second.enforce);
+    if (limits.requests_burst != 0) Line(3, "requests_burst: {}", limits.requests_burst);
+    LimitLine(3, "max_requests", NumberOrOff(limits.max_requests.value),
+              limits.max_requests.enforce);
+  }
+
+  void Timeouts(const TimeoutsConfig& timeouts) {
+    Line(2, "timeouts:");
+    LimitLine(3, "first_byte", timeouts.first_byte);
+    LimitLine(3, "frame", timeouts.frame);
+    LimitLine(3, "idle", timeouts.idle);
+    LimitLine(3, "write", timeouts.write);
+  }
+
+  // A list of strings, each of which goes in quotes.
+  void List(int indent, std::string_view key, const std::vector<std::string>& items) {
+    if (items.empty()) return Line(indent, "{}: []", key);
+    Line(indent, "{}:", key);
+    for (const std::string& item : items) Line(indent + 1, "- {}", QuoteYaml(item));
+  }
+
+  void Blocks(std::string_view key, const Limit<std::vector<CidrBlock>>& blocks) {
+    std::vector<std::string> items;
+    for (const CidrBlock& block : blocks.value) items.push_back(block.ToString());
+    if (blocks.enforce) return List(2, key, items);
+    Line(2, "{}:", key);
+    List(3, "value", items);
+    Line(3, "enforce: false");
+  }
+
+  void Peer(const Limit<PeerConfig>& peer) {
+    Line(2, "peer:");
+    if (!peer.enforce) Line(3, "value:");
+    const int indent = peer.enforce ? 3 : 4;
+    List(indent, "uid", peer.value.users);
+    List(indent, "gid", peer.value.groups);
+    if (!peer.enforce) Line(3, "enforce: false");
+  }
+
+  void Framing(int indent, std::string_view key, const FramingConfig& framing) {
+    if (framing.kind == FramingConfig::Kind::kRaw) return Line(indent, "{}: raw", key);
+    Line(indent, "{}:", key);
+    FramingKind(indent + 1, framing);
+    // In replies, only that counts.
+    if (key == "reply_framing") return;
+    if (framing.kind == FramingConfig::Kind::kLine ||
+        framing.kind == FramingConfig::Kind::kDelimiter) {
+      Line(indent + 1, "flush_after: {}",
+           framing.flush_after ? FormatDuration(*framing.flush_after) : "off");
+    }
+    Line(indent + 1, "eof: {}", NameOf(kAtEofNames, framing.eof));
+    Line(indent + 1, "overlong: {}", NameOf(kOverlongNames, framing.overlong));
+  }
+
+  void FramingKind(int indent, const FramingConfig& framing) {
+    switch (framing.kind) {
+      case FramingConfig::Kind::kLine:
+        return Line(indent, "line: any");
+      case FramingConfig::Kind::kDelimiter:
+        return List(indent, "delimiter", framing.delimiters);
+      case FramingConfig::Kind::kLength:
+        return Length(indent, framing.length);
+      case FramingConfig::Kind::kNetstring:
+        return Line(indent, "netstring:");
+      case FramingConfig::Kind::kVarint:
+        return Line(indent, "varint:");
+      case FramingConfig::Kind::kFixed:
+        return Line(indent, "fixed: {}", FormatSize(framing.fixed_bytes));
+      case FramingConfig::Kind::kRaw:
+        return Line(indent, "raw:");
+    }
+  }
+
+  void Length(int indent, const LengthFieldConfig& field) {
+    for (const LengthPreset& preset : kLengthPresets) {
+      if (FieldOf(preset) == field) return Line(indent, "length: {}", preset.name);
+    }
+    Line(indent, "length:");
+    Line(indent + 1, "width: {}", field.width);
+    Line(indent + 1, "endian: {}", NameOf(kEndianNames, field.little_endian));
+    Line(indent + 1, "offset: {}", field.offset);
+    Line(indent + 1, "adjust: {}", field.adjust);
+    Line(indent + 1, "strip: {}", field.strip);
   }
 
   // A name has no character that YAML gives a meaning to within a word, but it may look like a

@@ -90,7 +90,7 @@ absl::StatusOr<FramingConfig> ParseFraming(std::string_view yaml) {
     const YamlNode empty;
     const YamlNode* node = document.root != nullptr ? document.root : &empty;
     ValueReader reader(&errors);
-    ReadFraming({node, "framing", node->place, node->place}, &reader, &framing);
+    framing = ReadFraming({node, "framing", node->place, node->place}, &reader);
   }
   if (errors.empty()) return framing;
   std::string message;

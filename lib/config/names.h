@@ -27,9 +27,37 @@ inline constexpr Name<LogFormat> kLogFormatNames[] = {
 inline constexpr Name<Builtin> kBuiltinNames[] = {{"echo", Builtin::kEcho},
                                                   {"upper", Builtin::kUpper},
                                                   {"discard", Builtin::kDiscard},
-                                                  {"time", Builtin::kTime}};
+                                                  {"time", Builtin::kTime},
+                                                  {"stats", Builtin::kStats}};
+inline constexpr Name<Protected> kProtectedNames[] = {
+    {"off", Protected::kOff}, {"warn", Protected::kWarn}, {"strict", Protected::kStrict}};
 inline constexpr Name<FramingConfig::AtEof> kAtEofNames[] = {
     {"deliver", FramingConfig::AtEof::kDeliver}, {"discard", FramingConfig::AtEof::kDiscard}};
+inline constexpr Name<FramingConfig::Overlong> kOverlongNames[] = {
+    {"close", FramingConfig::Overlong::kClose}, {"skip", FramingConfig::Overlong::kSkip}};
+// For booleans of config.h: reply_errors and little_endian.
+inline constexpr Name<bool> kErrorsNames[] = {{"reply", true}, {"close", false}};
+inline constexpr Name<bool> kEndianNames[] = {{"big", false}, {"little", true}};
+
+// The fields that `length` has a word for: no bytes before them, and nothing but the payload
+// behind.
+struct LengthPreset {
+  std::string_view name;
+  int width;
+  bool little_endian;
+};
+inline constexpr LengthPreset kLengthPresets[] = {
+    {"u8", 1, false},    {"u16be", 2, false}, {"u16le", 2, true},
+    {"u24be", 3, false}, {"u24le", 3, true},  {"u32be", 4, false},
+    {"u32le", 4, true},  {"u64be", 8, false}, {"u64le", 8, true}};
+inline constexpr LengthFieldConfig FieldOf(const LengthPreset& preset) {
+  LengthFieldConfig field;
+  field.width = preset.width;
+  field.little_endian = preset.little_endian;
+  field.strip = static_cast<size_t>(preset.width);
+  field.in_replies = true;
+  return field;
+}
 
 // The value called `name`, or nothing.
 template <typename T, size_t N>

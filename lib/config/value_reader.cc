@@ -28,8 +28,13 @@ std::string Shown(const YamlNode& node) {
   return Quoted(node.text);
 }
 
-std::string_view Message(const absl::Status& status) {
-  return {status.message().data(), status.message().size()};
+bool HasKey(const YamlNode& node, std::string_view key) {
+  if (node.kind != YamlNode::Kind::kMap) return false;
+  for (size_t i = 0; i < node.children.size(); i += 2) {
+    const YamlNode& candidate = *node.children[i];
+    if (candidate.kind == YamlNode::Kind::kScalar && candidate.text == key) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -64,22 +69,33 @@ const YamlNode* ValueReader::Scalar(const Value& value, std::string_view hint) {
 template <typename T, typename Out>
 bool ValueReader::Take(const Value& value, const absl::StatusOr<T>& parsed, Out* out) {
   if (!parsed.ok()) {
-    Reject(value, Message(parsed.status()));
+    Reject(value, MessageOf(parsed.status()));
     return false;
   }
   *out = static_cast<Out>(*parsed);
   return true;
 }
 
-bool ValueReader::ReadInteger(const Value& value, int min, int max, int* out) {
-  const std::string hint = fmt::format("it is a whole number from {} to {}", min, max);
-  const YamlNode* node = Scalar(value, hint);
-  if (node == nullptr) return false;
-  if (node->quoted) {
-    Reject(value, hint + ", without quotes");
-    return false;
+bool ValueReader::ReadWholeNumber(const Value& value, std::string_view word, int64_t min,
+                                  int64_t max, int64_t* out) {
+  const YamlNode& node = *value.node;
+  if (!word.empty() && node.kind == YamlNode::Kind::kScalar && node.text == word) {
+    *out = 0;
+    return true;
   }
-  return Take(value, ParseInteger(node->text, min, max), out);
+  const auto hint = [&] {
+    return fmt::format("it is {}{}a whole number from {} to {}{}", word, word.empty() ? "" : " or ",
+                       min, max, node.quoted ? ", without quotes" : "");
+  };
+  const absl::StatusOr<int64_t> number = ParseInteger(node.text, min, max);
+  if (number.ok() && !node.quoted) {
+    *out = *number;
+    return true;
+  }
+  // Of what is a number, only the range is to be told.
+  const bool outside = absl::IsOutOfRange(number.status()) && !node.quoted && word.empty();
+  Reject(value, outside ? std::string(MessageOf(number.status())) : hint());
+  return false;
 }
 
 bool ValueReader::ReadBool(const Value& value, bool* out) {
@@ -134,6 +150,28 @@ bool ValueReader::ReadWord(const Value& value, std::span<const std::string_view>
   const std::string_view near = NearestWord(node->text, words.data(), words.size());
   Reject(value, near.empty() ? hint : fmt::format("did you mean \"{}\"?", near));
   return false;
+}
+
+bool ValueReader::ReadEnforced(const Value& value, bool* enforce,
+                               const std::function<bool(const Value&)>& read) {
+  if (!HasKey(*value.node, "value") && !HasKey(*value.node, "enforce")) return read(value);
+  bool has_value = false;
+  bool ok = true;
+  const bool is_map =
+      ReadMap(value, {
+                         {"value",
+                          [&](const Value& v) {
+                            has_value = true;
+                            ok &= read({v.node, value.name, v.place, v.key_place});
+                          }},
+                         {"enforce", [&](const Value& v) { ok &= ReadBool(v, enforce); }},
+                     });
+  if (is_map && !has_value) {
+    errors_->Add(
+        value.place,
+        fmt::format("{0} has no value (write {0}: {{value: ..., enforce: false}})", value.name));
+  }
+  return is_map && has_value && ok;
 }
 
 bool ValueReader::ReadOneOrList(const Value& value, std::string_view hint,

@@ -15,9 +15,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/base/clock.h"
+#include "lib/config/config.h"
 #include "lib/config/error.h"
 #include "lib/config/names.h"
 #include "lib/config/yaml_reader.h"
@@ -53,7 +55,15 @@ class ValueReader {
   // Adds `NAME cannot be SHOWN (HINT)`.
   void Reject(const Value& value, std::string_view hint);
 
-  bool ReadInteger(const Value& value, int min, int max, int* out);
+  template <typename T>
+  bool ReadInteger(const Value& value, T min, T max, T* out) {
+    return ReadWholeNumber(value, {}, min, max, out);
+  }
+  // A number, or `word`, which is 0.
+  template <typename T>
+  bool ReadIntegerOr(std::string_view word, const Value& value, T min, T max, T* out) {
+    return ReadWholeNumber(value, word, min, max, out);
+  }
   bool ReadBool(const Value& value, bool* out);
   bool ReadDuration(const Value& value, Duration min, Duration max, Duration* out);
   bool ReadSize(const Value& value, size_t min, size_t max, size_t* out);
@@ -70,6 +80,16 @@ class ValueReader {
     return true;
   }
 
+  // A value V, or `{value: V, enforce: BOOLEAN}`. `read` gets V, called as the whole is.
+  template <typename T, typename Read>
+  bool ReadLimit(const Value& value, Limit<T>* out, const Read& read) {
+    Limit<T> limit;
+    const bool ok =
+        ReadEnforced(value, &limit.enforce, [&](const Value& v) { return read(v, &limit.value); });
+    if (ok) *out = std::move(limit);
+    return ok;
+  }
+
   // One value, or each of a list that is not empty; every item is called as the list is.
   bool ReadOneOrList(const Value& value, std::string_view hint,
                      const std::function<void(const Value&)>& read);
@@ -83,6 +103,19 @@ class ValueReader {
                    const std::function<void(const Value& entry, bool first)>& read);
 
  private:
+  bool ReadWholeNumber(const Value& value, std::string_view word, int64_t min, int64_t max,
+                       int64_t* out);
+  template <typename T>
+  bool ReadWholeNumber(const Value& value, std::string_view word, T min, T max, T* out) {
+    int64_t number;
+    if (!ReadWholeNumber(value, word, static_cast<int64_t>(min), static_cast<int64_t>(max),
+                         &number))
+      return false;
+    *out = static_cast<T>(number);
+    return true;
+  }
+  bool ReadEnforced(const Value& value, bool* enforce,
+                    const std::function<bool(const Value&)>& read);
   // Null if it is not a scalar, with an error.
   const YamlNode* Scalar(const Value& value, std::string_view hint);
   // What a parser of scalars made of the value.

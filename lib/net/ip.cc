@@ -75,8 +75,7 @@ absl::StatusOr<CidrBlock> CidrBlock::Parse(std::string_view text) {
     block.network = FromV6(&v6);
     if (!block.network.v6) bits_taken = kMappedPrefixBits;
   } else {
-    return Bad("it is an address or a block of them, such as 192.0.2.7, 10.0.0.0/8 or "
-               "2001:db8::/32");
+    return Bad("it is an address or a block of them, such as 10.0.0.0/8 or 2001:db8::/32");
   }
   const int bits_max = block.network.v6 ? 128 : 32;
   block.prefix_bits = bits_max;

@@ -1,6 +1,7 @@
 // The configuration written out: it loads to the same.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
@@ -8,8 +9,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/config/load.h"
+#include "lib/config/names.h"
 #include "tests/unit/config_expect.h"
 
 namespace bsockd {
@@ -26,19 +29,31 @@ void ExpectRoundTrip(const Config& config) {
   ExpectSame(config, MustLoad(dump));
 }
 
+// Every key that concerns it, each with its default or with what was said.
 TEST(ConfigDumpTest, IsThis) {
   EXPECT_EQ(DumpConfig(MustLoad(R"(
-handlers: {greet: {reply: "hello\r\n"}, "no": {builtin: echo}}
+handlers: {greet: {reply: "hello\r\n"}, "no": {builtin: stats}}
+defaults: {limits: {max_connections: 5}, errors: close}
 listeners:
-  main: {listen: "unix:/run/x", handler: "no", framing: {line: crlf, flush_after: 120s}}
-  raw: {listen: "*:1", handler: greet, framing: raw}
-  line: {listen: "*:2", handler: greet}
+  main: {listen: "unixgram:/run/x", handler: "no", framing: {line: crlf, flush_after: 120s}}
+  raw:
+    listen: ["*:1", "udp:*:1"]
+    handler: greet
+    framing: raw
+    reply_framing: {length: {width: 2, adjust: -1}}
+    limits: {max_frame: {value: 3, enforce: false}, requests_per_second: 2, max_requests: 9}
+    timeouts: {idle: {value: 90m, enforce: false}}
+    errors: reply
+    allow: [10.0.0.0/8, "::1"]
+    deny: {value: 192.0.2.1, enforce: false}
 )")),
             R"(server:
   workers: auto
   io: auto
   max_connections: 10000
+  memory_limit: 1GiB
   drain_timeout: 30s
+  protected: warn
 log:
   level: info
   format: auto
@@ -47,45 +62,92 @@ handlers:
     reply: "hello\r\n"
     log_requests: false
   "no":
-    builtin: echo
+    builtin: stats
     log_requests: false
 listeners:
   main:
     listen:
-      - "unix:/run/x"
+      - "unixgram:/run/x"
     mode: 0660
     framing:
       delimiter:
         - "\r\n"
       flush_after: 2m
       eof: deliver
+      overlong: close
     handler: "no"
     limits:
+      max_connections: 5
+      max_connections_per_ip: 10000
       max_frame: 1MiB
+      max_pipeline: 128
       output_high: 1MiB
       output_low: 256KiB
+      requests_per_second: off
+      max_requests: off
+    timeouts:
+      first_byte: 30s
+      frame: 10s
+      idle: 5m
+      write: 30s
+    errors: close
+    peer:
+      uid: []
+      gid: []
   raw:
     listen:
       - "*:1"
+      - "udp:*:1"
     framing: raw
+    reply_framing:
+      length:
+        width: 2
+        endian: big
+        offset: 0
+        adjust: -1
+        strip: 0
     handler: greet
     limits:
-      max_frame: 1MiB
+      max_connections: 5
+      max_connections_per_ip: 10000
+      max_frame: {value: 3, enforce: false}
+      max_pipeline: 128
       output_high: 1MiB
       output_low: 256KiB
-  line:
-    listen:
-      - "*:2"
-    framing:
-      line: any
-      flush_after: off
-      eof: deliver
-    handler: greet
-    limits:
-      max_frame: 1MiB
-      output_high: 1MiB
-      output_low: 256KiB
+      requests_per_second: 2
+      requests_burst: 2
+      max_requests: 9
+    timeouts:
+      first_byte: 30s
+      frame: 10s
+      idle: {value: 90m, enforce: false}
+      write: 30s
+    errors: reply
+    allow:
+      - "10.0.0.0/8"
+      - "::1"
+    deny:
+      value:
+        - "192.0.2.1"
+      enforce: false
 )");
+}
+
+TEST(ConfigDumpTest, Framings) {
+  constexpr std::string_view kFramings[] = {
+      "length: u24le", "length: u32be", "netstring:", "varint:",
+      "fixed: 1KiB",   "line: any",     "delimiter:", "raw"};
+  for (const std::string_view text : kFramings) {
+    Config config =
+        MustLoad("handlers: {h: {reply: x}}\nlisteners: {a: {listen: 'a:1', handler: h, framing: " +
+                 (text == "raw"          ? "raw"
+                  : text == "delimiter:" ? std::string("{delimiter: x}")
+                                         : "{" + std::string(text) + "}") +
+                 "}}\n");
+    EXPECT_NE(DumpConfig(config).find(text), std::string::npos) << text;
+    config.listeners.at(0).reply_framing = config.listeners.at(0).framing;
+    ExpectRoundTrip(config);
+  }
 }
 
 uint64_t Seed() {
@@ -102,7 +164,9 @@ class RandomConfig {
     Config config;
     config.server.workers = Below(kWorkersMax + 1);
     config.server.io = static_cast<IoBackend>(Below(3));
-    config.server.max_connections.value = 1 + Below(kMaxConnectionsMax);
+    config.server.max_connections = Limited(1 + Below(kMaxConnectionsMax));
+    config.server.memory_limit = Limited(kMemoryLimitMin + Size());
+    config.server.protection = static_cast<Protected>(Below(2));  // strict asks for more
     config.server.drain_timeout = RandomDuration(0);
     config.log.level = static_cast<LogLevel>(Below(5));
     config.log.format = static_cast<LogFormat>(Below(3));
@@ -179,7 +243,7 @@ class RandomConfig {
     if (Below(2) == 0) {
       handler.reply = Text(0);
     } else {
-      handler.builtin = static_cast<Builtin>(Below(4));
+      handler.builtin = static_cast<Builtin>(Below(5));
     }
     handler.log_requests = Below(2) == 0;
     return handler;
@@ -200,18 +264,105 @@ class RandomConfig {
       listener.listen.push_back(address);
       listener.mode = static_cast<mode_t>(Below(01000));
     }
-    listener.framing.kind = static_cast<FramingConfig::Kind>(Below(3));
-    if (listener.framing.kind == FramingConfig::Kind::kDelimiter) {
-      listener.framing.delimiters.push_back(Text(1));
+    listener.limits = Limits();
+    listener.timeouts.first_byte = Limited(RandomDuration(1));
+    listener.timeouts.frame = Limited(RandomDuration(1));
+    listener.timeouts.idle = Limited(RandomDuration(1));
+    listener.timeouts.write = Limited(RandomDuration(1));
+    listener.framing = Framing(listener.limits.max_frame.value);
+    if (Below(2) == 0) {
+      listener.reply_framing = Framing(kMaxFrameMax);
+      listener.reply_framing->flush_after.reset();
+      listener.reply_framing->eof = FramingConfig::AtEof::kDeliver;
+      listener.reply_framing->overlong = FramingConfig::Overlong::kClose;
     }
-    if (listener.framing.kind != FramingConfig::Kind::kRaw) {
-      if (Below(2) == 0) listener.framing.flush_after = RandomDuration(1);
-      listener.framing.eof = static_cast<FramingConfig::AtEof>(Below(2));
-    }
-    listener.limits.max_frame.value = Size();
-    listener.limits.output_low = Size();
-    listener.limits.output_high.value = listener.limits.output_low + Size();
+    listener.reply_errors = Below(2) == 0;
+    listener.allow = Limited(Blocks());
+    listener.deny = Limited(Blocks());
+    if (listener.listen.size() > 1) listener.peer = Limited(Peer());
     return listener;
+  }
+
+  template <typename T>
+  Limit<T> Limited(T value) {
+    return {std::move(value), Below(3) > 0};
+  }
+
+  LimitsConfig Limits() {
+    LimitsConfig limits;
+    limits.max_connections = Limited(1 + Below(kMaxConnectionsMax));
+    limits.max_connections_per_ip = Limited(1 + Below(kMaxConnectionsMax));
+    limits.max_frame = Limited(Size());
+    limits.max_pipeline = Limited(1 + Below(kMaxPipelineMax));
+    limits.output_low = Size();
+    limits.output_high = Limited(limits.output_low + Size());
+    if (Below(2) == 0) {
+      limits.requests_per_second = Limited(1 + Below(kRequestsPerSecondMax));
+      limits.requests_burst = 1 + Below(kRequestsPerSecondMax);
+    }
+    if (Below(2) == 0) limits.max_requests = Limited(kMaxRequestsMax - Below(100));
+    return limits;
+  }
+
+  FramingConfig Framing(size_t max_frame) {
+    FramingConfig framing;
+    framing.kind = static_cast<FramingConfig::Kind>(Below(7));
+    switch (framing.kind) {
+      case FramingConfig::Kind::kRaw:
+        return framing;
+      case FramingConfig::Kind::kDelimiter:
+        framing.delimiters.push_back(Text(1));
+        [[fallthrough]];
+      case FramingConfig::Kind::kLine:
+        if (Below(2) == 0) framing.flush_after = RandomDuration(1);
+        break;
+      case FramingConfig::Kind::kLength:
+        framing.length = Length();
+        break;
+      case FramingConfig::Kind::kFixed:
+        framing.fixed_bytes = std::min(Size(), max_frame);
+        break;
+      case FramingConfig::Kind::kNetstring:
+      case FramingConfig::Kind::kVarint:
+        break;
+    }
+    framing.eof = static_cast<FramingConfig::AtEof>(Below(2));
+    framing.overlong = static_cast<FramingConfig::Overlong>(Below(2));
+    return framing;
+  }
+
+  LengthFieldConfig Length() {
+    if (Below(2) == 0) return FieldOf(kLengthPresets[Below(std::size(kLengthPresets))]);
+    constexpr int kWidths[] = {1, 2, 3, 4, 8};
+    LengthFieldConfig length;
+    length.width = kWidths[Below(5)];
+    length.little_endian = Below(2) == 0;
+    length.offset = static_cast<size_t>(Below(kLengthOffsetMax + 1));
+    length.strip = static_cast<size_t>(Below(kLengthStripMax + 1));
+    length.adjust = Below(kLengthAdjustMax) - Below(kLengthAdjustMax);
+    return length;
+  }
+
+  std::vector<CidrBlock> Blocks() {
+    constexpr const char* kBlocks[] = {
+        "0.0.0.0/0", "::/0",          "10.0.0.0/8",    "192.0.2.1",  "::1",
+        "fe80::/10", "2001:db8::/33", "::ffff:0:0/96", "1.2.3.0/31", "::1.2.3.4/127"};
+    std::vector<CidrBlock> blocks;
+    for (int count = Below(4); count > 0; --count) {
+      blocks.push_back(*CidrBlock::Parse(kBlocks[Below(std::size(kBlocks))]));
+    }
+    return blocks;
+  }
+
+  PeerConfig Peer() {
+    constexpr const char* kAccounts[] = {"0", "4294967294", "root",  "www-data", "DOMAIN\\a.user",
+                                         "-", "null",       "true.", "0x10",     "\xC3\xA9"};
+    PeerConfig peer;
+    for (int count = Below(3); count > 0; --count) {
+      peer.users.push_back(kAccounts[Below(std::size(kAccounts))]);
+      peer.groups.push_back(kAccounts[Below(std::size(kAccounts))]);
+    }
+    return peer;
   }
 
   std::mt19937_64 random_;

@@ -64,7 +64,7 @@ TEST(ShippedConfigTest, ExamplesInCommentsLoad) {
   EXPECT_EQ(FormatErrors("examples", loaded.errors), "") << yaml;
   ASSERT_EQ(loaded.config.listeners.size(), 2u) << yaml;
   EXPECT_EQ(loaded.config.listeners[0].listen.size(), 3u);
-  EXPECT_EQ(loaded.config.listeners[0].limits.max_frame, 64u << 10);
+  EXPECT_EQ(loaded.config.listeners[0].limits.max_frame.value, 64u << 10);
   EXPECT_EQ(loaded.config.handlers.size(), 2u);
 }
 

@@ -26,21 +26,24 @@ inline void ExpectSame(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.name, b.name);
   EXPECT_EQ(a.listen, b.listen);
   EXPECT_EQ(a.mode, b.mode);
-  EXPECT_EQ(a.framing.kind, b.framing.kind);
-  EXPECT_EQ(a.framing.delimiters, b.framing.delimiters);
-  EXPECT_EQ(a.framing.flush_after, b.framing.flush_after);
-  EXPECT_EQ(a.framing.eof, b.framing.eof);
+  EXPECT_EQ(a.framing, b.framing);
+  EXPECT_EQ(a.reply_framing, b.reply_framing);
   EXPECT_EQ(a.handler, b.handler);
-  EXPECT_EQ(a.limits.max_frame, b.limits.max_frame);
-  EXPECT_EQ(a.limits.output_high, b.limits.output_high);
-  EXPECT_EQ(a.limits.output_low, b.limits.output_low);
+  EXPECT_EQ(a.limits, b.limits);
+  EXPECT_EQ(a.timeouts, b.timeouts);
+  EXPECT_EQ(a.reply_errors, b.reply_errors);
+  EXPECT_EQ(a.allow, b.allow);
+  EXPECT_EQ(a.deny, b.deny);
+  EXPECT_EQ(a.peer, b.peer);
 }
 
 inline void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.server.workers, b.server.workers);
   EXPECT_EQ(a.server.io, b.server.io);
   EXPECT_EQ(a.server.max_connections, b.server.max_connections);
+  EXPECT_EQ(a.server.memory_limit, b.server.memory_limit);
   EXPECT_EQ(a.server.drain_timeout, b.server.drain_timeout);
+  EXPECT_EQ(a.server.protection, b.server.protection);
   EXPECT_EQ(a.log.level, b.log.level);
   EXPECT_EQ(a.log.format, b.log.format);
   ASSERT_EQ(a.handlers.size(), b.handlers.size());

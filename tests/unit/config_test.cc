@@ -47,15 +47,15 @@ TEST(ConfigTest, WhatTheFileDoesNotSayHasItsDefault) {
 TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   const Config config = MustLoad(kSmallest);
   EXPECT_EQ(config.server.workers, 0);
-  EXPECT_EQ(config.server.max_connections, 10000);
+  EXPECT_EQ(config.server.max_connections.value, 10000);
   EXPECT_EQ(config.server.drain_timeout, seconds(30));
   EXPECT_EQ(config.log.level, LogLevel::kInfo);
   const ListenerConfig& main = config.listeners.at(0);
   EXPECT_EQ(main.framing.kind, FramingConfig::Kind::kLine);
   EXPECT_EQ(main.framing.flush_after, std::nullopt);
   EXPECT_EQ(main.framing.eof, FramingConfig::AtEof::kDeliver);
-  EXPECT_EQ(main.limits.max_frame, 1u << 20);
-  EXPECT_EQ(main.limits.output_high, 1u << 20);
+  EXPECT_EQ(main.limits.max_frame.value, 1u << 20);
+  EXPECT_EQ(main.limits.output_high.value, 1u << 20);
   EXPECT_EQ(main.limits.output_low, 256u << 10);
 }
 
@@ -80,7 +80,7 @@ listeners:
 )");
   EXPECT_EQ(config.server.workers, 3);
   EXPECT_EQ(config.server.io, IoBackend::kEpoll);
-  EXPECT_EQ(config.server.max_connections, 7);
+  EXPECT_EQ(config.server.max_connections.value, 7);
   EXPECT_EQ(config.server.drain_timeout, minutes(2));
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
   EXPECT_EQ(config.log.format, LogFormat::kJson);
@@ -99,8 +99,8 @@ listeners:
   EXPECT_EQ(a.framing.delimiters, std::vector<std::string>{"@@"});
   EXPECT_EQ(a.framing.flush_after, milliseconds(1500));
   EXPECT_EQ(a.framing.eof, FramingConfig::AtEof::kDiscard);
-  EXPECT_EQ(a.limits.max_frame, 64u << 10);
-  EXPECT_EQ(a.limits.output_high, 2u << 20);
+  EXPECT_EQ(a.limits.max_frame.value, 64u << 10);
+  EXPECT_EQ(a.limits.output_high.value, 2u << 20);
   EXPECT_EQ(a.limits.output_low, 1u);
   EXPECT_EQ(config.listeners[1].framing.kind, FramingConfig::Kind::kRaw);
 }
@@ -154,7 +154,7 @@ listeners:
 )");
   ASSERT_EQ(config.listeners.size(), 3u);
   EXPECT_EQ(config.listeners[1].name, "b");
-  EXPECT_EQ(config.listeners[2].limits.max_frame, 1024u);
+  EXPECT_EQ(config.listeners[2].limits.max_frame.value, 1024u);
 }
 
 TEST(ConfigTest, SectionsMayBeEmptyAndLinesMayEndAnyWay) {
