@@ -12,6 +12,7 @@
 
 #include "lib/base/text.h"
 #include "lib/client/connect.h"
+#include "lib/client/encode.h"
 #include "lib/client/wait.h"
 #include "lib/config/scalars.h"
 
@@ -30,6 +31,9 @@ absl::Status ConnectionError(int error) {
 }  // namespace
 
 absl::StatusOr<Client> Client::Connect(const Address& address, ClientOptions options) {
+  if (address.datagrams) {
+    return absl::InvalidArgumentError("an address of datagrams cannot be connected to as a stream");
+  }
   const MonotonicTime deadline = DeadlineAfter(options.timeout);
   absl::StatusOr<std::vector<SocketAddress>> found = Resolve(address, ResolveFor::kConnect);
   if (!found.ok()) return found.status();
@@ -50,8 +54,9 @@ absl::StatusOr<Client> Client::FromSocket(UniqueFd socket, ClientOptions options
 Client::Client(UniqueFd socket, ClientOptions options)
     : socket_(std::move(socket)),
       options_(std::move(options)),
+      reply_framing_(options_.FramingOfReplies()),
       request_framer_(MakeFramer(options_.framing, std::numeric_limits<size_t>::max())),
-      reply_framer_(MakeFramer(options_.framing, options_.reply_bytes_max)) {}
+      reply_framer_(MakeFramer(reply_framing_, options_.reply_bytes_max)) {}
 
 absl::StatusOr<std::string> Client::Call(std::string_view request) {
   if (unanswered_ > 0) {
@@ -81,37 +86,11 @@ bool Client::ClosedByServer() const {
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-// The bytes of the request on the wire. The framer itself says whether the server will take them
-// for one request, and for this one.
-absl::StatusOr<std::string> Client::Encode(std::string_view request) const {
-  std::string frame;
-  frame.reserve(request.size() + kDelimiterBytesMax);
-  const size_t start = request_framer_->BeginFrame(&frame);
-  frame.append(request);
-  const absl::Status ended =
-      request_framer_->EndFrame(start, request_framer_->canonical_ending(), &frame);
-  if (!ended.ok()) return absl::InvalidArgumentError(ended.message());
-  if (frame.empty()) {
-    return absl::InvalidArgumentError("an empty request has no bytes to send with this framing");
-  }
-  FramerState state;
-  const FrameResult seen = request_framer_->Next(frame, state);
-  if (seen.kind == FrameResult::Kind::kFrame && seen.consumed < frame.size()) {
-    return absl::InvalidArgumentError(
-        "the request contains a delimiter of the framing, so it would arrive as several requests");
-  }
-  if (seen.kind != FrameResult::Kind::kFrame || seen.payload != request) {
-    return absl::InvalidArgumentError(
-        "the request ends with the beginning of a delimiter of the framing, so it would arrive "
-        "without it");
-  }
-  return frame;
-}
-
 absl::Status Client::SendBy(std::string_view request, MonotonicTime deadline) {
   if (!broken_.ok()) return broken_;
   if (input_ended_) return ConnectionError(EPIPE);
-  const absl::StatusOr<std::string> frame = Encode(request);
+  const absl::StatusOr<std::string> frame =
+      EncodeRequest(options_.framing, *request_framer_, request);
   if (!frame.ok()) return frame.status();
   // Part of the request may be on its way after an error, so nothing can follow it.
   broken_ = SendFrame(*frame, deadline);
@@ -161,21 +140,18 @@ absl::StatusOr<std::string> Client::ReceiveBy(MonotonicTime deadline) {
       }
       case FrameResult::Kind::kDiscard:
         Consume(result.consumed);
-        break;
+        quiet = false;
+        continue;
       case FrameResult::Kind::kError:
-        broken_ = result.error == FrameError::kOverlong
-                      ? absl::ResourceExhaustedError(ToAbsl(fmt::format(
-                            "the reply is longer than {} bytes", options_.reply_bytes_max)))
-                      : absl::DataLossError("the reply is not in this framing");
-        return broken_;
+        return RefuseReply(result);
       case FrameResult::Kind::kNeedMore:
         break;
     }
     if (input_ended_) return NoReply(/*timed_out=*/false);
 
     MonotonicTime until = deadline;
-    const bool flush = options_.framing.flush_after && has_input();
-    if (flush) until = std::min(until, DeadlineAfter(*options_.framing.flush_after));
+    const bool flush = reply_framing_.flush_after && has_input();
+    if (flush) until = std::min(until, DeadlineAfter(*reply_framing_.flush_after));
     const absl::StatusOr<short> ready = WaitFor(fd(), POLLIN, until);
     if (!ready.ok()) return ready.status();
     quiet = *ready == 0 && flush && until < deadline;
@@ -194,6 +170,28 @@ FrameResult Client::NextFrame(bool quiet) {
   const bool rest = (input_ended_ || quiet) && has_input();
   if (result.kind != FrameResult::Kind::kNeedMore || !rest) return result;
   return reply_framer_->Rest(input(), input_state_, input_ended_);
+}
+
+absl::Status Client::RefuseReply(const FrameResult& result) {
+  absl::Status refused;
+  switch (result.error) {
+    case FrameError::kOverlong:
+      refused = absl::ResourceExhaustedError(
+          ToAbsl(fmt::format("the reply is longer than {} bytes", options_.reply_bytes_max)));
+      break;
+    case FrameError::kMalformed:
+      refused = absl::DataLossError("the reply is not in this framing");
+      break;
+    case FrameError::kTruncated:
+      refused = absl::UnavailableError(
+          "the server closed the connection before it had sent the whole reply");
+      break;
+  }
+  if (!result.resumable) return broken_ = refused;
+  // The framer drops the rest of that reply as it comes; the next one can still be had.
+  Consume(result.consumed);
+  if (unanswered_ > 0) --unanswered_;
+  return refused;
 }
 
 absl::Status Client::NoReply(bool timed_out) const {

@@ -4,10 +4,11 @@
 //   absl::StatusOr<Client> client = Client::Connect(*address, ClientOptions());
 //   absl::StatusOr<std::string> reply = client->Call("AWESOMESAUCE");
 //
-// Requests and replies are framed as `ClientOptions::framing` says, by the framers that the server
-// uses (docs/configuration.md). A request is ended by the framing's first ending (LF for `line`); a
+// Requests and replies are framed as ClientOptions says, by the framers that the server uses
+// (docs/configuration.md). A request is ended by the framing's first ending (LF for `line`); a
 // reply may be ended by any of them, or by the end of the stream. With `raw` a reply is what one
 // read returned, and with `flush_after` an unterminated reply is handed over after that silence.
+// With `fixed`, and with a length field written out, a request is the whole frame.
 //
 // Thread: none of its own; one thread at a time may use a client.
 #pragma once
@@ -15,40 +16,25 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "lib/base/clock.h"
 #include "lib/base/unique_fd.h"
+#include "lib/client/options.h"
 #include "lib/config/config.h"
 #include "lib/framing/framer.h"
 #include "lib/net/address.h"
 
 namespace bsockd {
 
-enum class Direction : uint8_t { kSent, kReceived };
-
-struct ClientOptions {
-  FramingConfig framing;
-  // For each of Connect, Call, Send and Receive as a whole, by the monotonic clock. Asking the
-  // resolver for a name may take longer: getaddrinfo(3) takes no deadline.
-  Duration timeout = std::chrono::seconds(10);
-  // Bytes of one reply; a longer one is an error. The client's memory is bounded by about twice it.
-  size_t reply_bytes_max = size_t{64} << 20;
-  // Sees every buffer that the kernel took or gave, as it was, during the call that caused it. It
-  // must not use the client.
-  std::function<void(Direction, std::string_view)> observer;
-};
-
 class Client {
  public:
   // Tries every address that `address` stands for, IPv6 and IPv4, in the resolver's order.
-  // Errors: the resolver's; the system's words for the attempt that says most, such as
+  // Errors: InvalidArgument for an address of datagrams (DatagramClient is for those); the
+  // resolver's; the system's words for the attempt that says most, such as
   // Unavailable "Connection refused"; DeadlineExceeded.
   static absl::StatusOr<Client> Connect(const Address& address, ClientOptions options);
 
@@ -64,7 +50,8 @@ class Client {
   // Errors: InvalidArgument where `request` does not fit the framing (nothing was sent);
   // FailedPrecondition where an earlier request has no reply yet, as after DeadlineExceeded;
   // DeadlineExceeded; Unavailable where the server closed or reset the connection before it
-  // replied; ResourceExhausted for a reply above reply_bytes_max.
+  // replied; ResourceExhausted for a reply above reply_bytes_max; DataLoss for bytes that are no
+  // reply in this framing.
   absl::StatusOr<std::string> Call(std::string_view request);
 
   // The halves of Call, for requests sent ahead (pipelining): replies come in the order of the
@@ -94,11 +81,11 @@ class Client {
  private:
   Client(UniqueFd socket, ClientOptions options);
 
-  absl::StatusOr<std::string> Encode(std::string_view request) const;
   absl::Status SendBy(std::string_view request, MonotonicTime deadline);
   absl::Status SendFrame(std::string_view frame, MonotonicTime deadline);
   absl::StatusOr<std::string> ReceiveBy(MonotonicTime deadline);
   FrameResult NextFrame(bool quiet);
+  absl::Status RefuseReply(const FrameResult& result);
   absl::Status NoReply(bool timed_out) const;
   absl::Status ReadOnce();
   void Consume(size_t bytes);
@@ -106,6 +93,7 @@ class Client {
 
   UniqueFd socket_;
   ClientOptions options_;
+  FramingConfig reply_framing_;
   std::unique_ptr<const Framer> request_framer_;  // Without a limit: requests are the caller's.
   std::unique_ptr<const Framer> reply_framer_;
   std::string input_;  // What was read; the bytes before input_start_ are done with.

@@ -45,7 +45,7 @@ int ConnectTcp(int fd, const SocketAddress& address, MonotonicTime deadline) {
 }
 
 // A connect to a free port of this machine can pick that very port for its own end and so meet
-// itself (RFC 9293, section 3.5, simultaneous open). Nobody listens there.
+// itself (for TCP: RFC 9293, section 3.5, simultaneous open). Nobody listens there.
 bool MetItself(int fd, const SocketAddress& address) {
   const absl::StatusOr<SocketAddress> own = LocalAddress(fd);
   return own.ok() && own->size == address.size &&
@@ -90,6 +90,18 @@ absl::StatusOr<UniqueFd> ConnectToAny(const std::vector<SocketAddress>& addresse
     if (telling == 0 || SaysLittle(telling) || !SaysLittle(error)) telling = error;
   }
   return SocketError(telling);
+}
+
+absl::StatusOr<UniqueFd> OpenDatagramSocket(const SocketAddress& peer) {
+  UniqueFd fd(socket(peer.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return SocketError(errno);
+  if (peer.family() == AF_UNIX) {
+    const sockaddr unnamed{AF_UNIX, {}};
+    if (bind(fd.get(), &unnamed, sizeof(unnamed.sa_family)) != 0) return SocketError(errno);
+  }
+  if (connect(fd.get(), &peer.any, peer.size) != 0) return SocketError(errno);
+  if (MetItself(fd.get(), peer)) return SocketError(ECONNREFUSED);
+  return fd;
 }
 
 }  // namespace bsockd

@@ -1,4 +1,5 @@
-// Opening a connection to the first of several socket addresses that takes it.
+// Opening sockets: a connection to the first of several socket addresses that takes it, and sockets
+// for datagrams.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -21,5 +22,13 @@ namespace bsockd {
 // be empty.
 absl::StatusOr<UniqueFd> ConnectToAny(const std::vector<SocketAddress>& addresses,
                                       MonotonicTime deadline);
+
+// A socket for datagrams to `peer` and from it alone; connected, so that what the network says of
+// the peer (ICMP, RFC 1122 section 4.1.3.3) is an error of the socket, such as "Connection
+// refused". On a Unix socket it has an abstract name that the kernel chose (unix(7), autobind), so
+// that the peer can answer. Nothing is sent, and nobody needs to be there except on a Unix socket.
+//
+// Errors, in the system's own words.
+absl::StatusOr<UniqueFd> OpenDatagramSocket(const SocketAddress& peer);
 
 }  // namespace bsockd
