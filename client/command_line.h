@@ -6,8 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "lib/base/clock.h"
-#include "lib/config/config.h"
+#include "lib/client/options.h"
 #include "lib/net/address.h"
 
 namespace bsockd {
@@ -17,10 +16,10 @@ enum class DumpKind : uint8_t { kNone, kCharInt, kHex };
 struct CommandLine {
   bool send = false;  // `bsock send`, with `messages`.
   Address address;
-  std::vector<std::string> messages;
+  std::vector<std::string> messages;  // As bytes, also where they were given in hex.
+  bool hex = false;                   // The lines of standard input and the replies are hex.
   bool once = false;
-  FramingConfig framing;
-  Duration timeout{};
+  ClientOptions options;  // Without an observer.
   DumpKind dump = DumpKind::kNone;
 };
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "client/pipeline.h"
 #include "client/request_source.h"
@@ -38,20 +39,16 @@ void Say(std::string_view text) {
 
 // Waits for a line. None at the end of input, or after an error that has been reported.
 std::optional<std::string> ReadLine(Session& session, RequestSource& lines) {
-  for (;;) {
-    if (std::optional<std::string> line = lines.Take()) return line;
-    if (lines.ended()) return std::nullopt;
-    if (const absl::Status filled = lines.Fill(); !filled.ok()) {
-      session.FailHere(filled);
-      return std::nullopt;
-    }
-  }
+  absl::StatusOr<std::optional<std::string>> line = lines.Next();
+  if (line.ok()) return std::move(*line);
+  session.FailHere(line.status());
+  return std::nullopt;
 }
 
 // False where to go on makes no sense.
 bool Ask(Session& session, std::string_view request) {
   if (!session.Connect()) return false;
-  const absl::StatusOr<std::string> reply = session.client().Call(request);
+  const absl::StatusOr<std::string> reply = session.Call(request);
   if (!reply.ok()) {
     session.Fail(reply.status());
     if (!absl::IsInvalidArgument(reply.status())) session.Drop();

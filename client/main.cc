@@ -37,18 +37,15 @@ int Run(std::vector<std::string> arguments) {
   }
   CommandLine& line = std::get<CommandLine>(parsed);
 
-  ClientOptions options;
-  options.framing = line.framing;
-  options.timeout = line.timeout;
   if (line.dump != DumpKind::kNone) {
-    options.observer = [kind = line.dump](Direction direction, std::string_view bytes) {
+    line.options.observer = [kind = line.dump](Direction direction, std::string_view bytes) {
       Dump(kind, direction, bytes);
     };
   }
-  Session session(line.address, std::move(options));
+  Session session(line.address, std::move(line.options));
   if (!session.Connect()) return session.exit_code();
   if (line.send) {
-    RunSend(session, std::move(line.messages));
+    RunSend(session, std::move(line.messages), line.hex);
   } else {
     RunInteractive(session, line.once);
   }

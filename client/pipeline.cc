@@ -16,20 +16,23 @@
 namespace bsockd {
 namespace {
 
-int WindowMax(const FramingConfig& framing) {
-  const bool apart = framing.kind != FramingConfig::Kind::kRaw && !framing.flush_after;
-  return apart ? kPipelineMax : 1;
-}
-
 class Pipeline {
  public:
   Pipeline(Session& session, RequestSource& source, const ReplySink& sink)
-      : session_(session), source_(source), sink_(sink) {}
+      : session_(session),
+        source_(source),
+        sink_(sink),
+        window_max_(TellsApart(session.options().FramingOfReplies()) ? kPipelineMax : 1) {}
 
   // One thing at a time: a request, else a reply, else waiting. False at the end.
   bool Step() {
     if (unanswered_ < window_) {
-      if (const std::optional<std::string> request = source_.Take()) return SendOne(*request);
+      const absl::StatusOr<std::optional<std::string>> request = source_.Take();
+      if (!FineHere(request.status())) {
+        ReceiveAll();
+        return false;
+      }
+      if (request->has_value()) return SendOne(**request);
       if (unanswered_ == 0) return !source_.ended() && Fill();
     }
     const bool wait_for_input = unanswered_ < window_ && !source_.ended();
@@ -67,7 +70,7 @@ class Pipeline {
     const absl::StatusOr<std::string> reply = session_.client().Receive();
     if (!reply.ok()) return Fail(reply.status());
     --unanswered_;
-    window_ = WindowMax(session_.options().framing);
+    window_ = window_max_;
     waiting_since_ = std::chrono::steady_clock::now();
     return FineHere(sink_(*reply));
   }
@@ -103,14 +106,38 @@ class Pipeline {
   Session& session_;
   RequestSource& source_;
   const ReplySink& sink_;
+  const int window_max_;
   int unanswered_ = 0;
   int window_ = 1;
   MonotonicTime waiting_since_;  // Since the last reply, or the request that ended a silence.
 };
 
+// False at the end, or after an error that has been reported.
+bool AskNext(Session& session, RequestSource& source, const ReplySink& sink) {
+  const absl::StatusOr<std::optional<std::string>> request = source.Next();
+  if (!request.ok()) {
+    session.FailHere(request.status());
+    return false;
+  }
+  if (!request->has_value()) return false;
+  const absl::StatusOr<std::string> reply = session.Call(**request);
+  if (!reply.ok()) {
+    session.Fail(reply.status());
+    return false;
+  }
+  const absl::Status taken = sink(*reply);
+  if (!taken.ok()) session.FailHere(taken);
+  return taken.ok();
+}
+
 }  // namespace
 
 void RunPipeline(Session& session, RequestSource& source, const ReplySink& sink) {
+  if (session.datagrams()) {
+    while (AskNext(session, source, sink)) {
+    }
+    return;
+  }
   Pipeline pipeline(session, source, sink);
   while (pipeline.Step()) {
   }

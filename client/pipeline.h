@@ -17,8 +17,8 @@ using ReplySink = std::function<absl::Status(std::string_view)>;
 // Sends everything that `source` has and hands over the replies, until all is answered or an error
 // has been reported to `session`, which must be connected.
 //
-// At most kPipelineMax requests are unanswered at a time; one, where the framing cannot tell two
-// replies apart (`raw`, `flush_after`). A new connection begins with one, too: so a server that
+// At most kPipelineMax requests are unanswered at a time; one, where two replies cannot be told
+// apart (`raw`, `flush_after`, datagrams). A new connection begins with one, too: so a server that
 // closes after each reply is asked one request a connection, and no request is lost on it.
 void RunPipeline(Session& session, RequestSource& source, const ReplySink& sink);
 

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "client/hex.h"
 #include "lib/base/text.h"
 
 namespace bsockd {
@@ -16,11 +17,28 @@ constexpr size_t kReadBytes = 64 * 1024;
 
 }  // namespace
 
-std::optional<std::string> RequestSource::Take() {
+absl::StatusOr<std::optional<std::string>> RequestSource::Take() {
   if (fd_ < 0) {
     if (list_next_ == list_.size()) return std::nullopt;
     return std::move(list_[list_next_++]);
   }
+  std::optional<std::string> line = TakeLine();
+  if (!line || !hex_) return line;
+  absl::StatusOr<std::string> bytes = FromHex(*line);
+  if (bytes.ok()) return std::move(*bytes);
+  return absl::InvalidArgumentError(
+      ToAbsl(fmt::format("line {}, {}", lines_taken_, MessageOf(bytes.status()))));
+}
+
+absl::StatusOr<std::optional<std::string>> RequestSource::Next() {
+  for (;;) {
+    absl::StatusOr<std::optional<std::string>> request = Take();
+    if (!request.ok() || request->has_value() || ended_) return request;
+    if (const absl::Status filled = Fill(); !filled.ok()) return filled;
+  }
+}
+
+std::optional<std::string> RequestSource::TakeLine() {
   const size_t lf = buffer_.find('\n', scanned_);
   if (lf == buffer_.npos && (!ended_ || start_ == buffer_.size())) {
     scanned_ = buffer_.size();
@@ -30,6 +48,7 @@ std::optional<std::string> RequestSource::Take() {
   const bool crlf = lf != buffer_.npos && lf > start_ && buffer_[lf - 1] == '\r';
   std::string line = buffer_.substr(start_, end - start_ - (crlf ? 1 : 0));
   start_ = scanned_ = lf == buffer_.npos ? end : lf + 1;
+  ++lines_taken_;
   return line;
 }
 

@@ -9,7 +9,8 @@
 namespace bsockd {
 
 // Sends `messages`, or the lines of standard input where there are none, and prints each reply as
-// it is, followed by a newline. `session` must be connected. The first failure ends it.
-void RunSend(Session& session, std::vector<std::string> messages);
+// it is, followed by a newline; with `hex` those lines and the replies are in hex. `session` must
+// be connected. The first failure ends it.
+void RunSend(Session& session, std::vector<std::string> messages, bool hex);
 
 }  // namespace bsockd

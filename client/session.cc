@@ -16,6 +16,16 @@ Session::Session(Address address, ClientOptions options)
     : address_(std::move(address)), options_(std::move(options)) {}
 
 bool Session::Connect() {
+  if (address_.datagrams) {
+    if (datagrams_) return true;
+    absl::StatusOr<DatagramClient> opened = DatagramClient::Open(address_, options_);
+    if (opened.ok()) {
+      datagrams_.emplace(std::move(*opened));
+    } else {
+      FailToConnect(opened.status());
+    }
+    return opened.ok();
+  }
   if (client_ && !client_->ClosedByServer()) return true;
   if (client_ && (announce_all_ || connections_ == 1)) {
     WriteError("CLIENT: The server closed the connection; connecting again.\n");
@@ -23,9 +33,7 @@ bool Session::Connect() {
   client_.reset();
   absl::StatusOr<Client> client = Client::Connect(address_, options_);
   if (!client.ok()) {
-    WriteError(fmt::format("CLIENT: ERROR connecting to {}: {}\n", address_.ToString(),
-                           MessageOf(client.status())));
-    exit_code_ = kExitUnavailable;
+    FailToConnect(client.status());
     return false;
   }
   client_.emplace(std::move(*client));
@@ -33,7 +41,19 @@ bool Session::Connect() {
   return true;
 }
 
+absl::StatusOr<std::string> Session::Call(std::string_view request) {
+  return datagrams_ ? datagrams_->Call(request) : client_->Call(request);
+}
+
+void Session::FailToConnect(const absl::Status& error) {
+  WriteError(
+      fmt::format("CLIENT: ERROR connecting to {}: {}\n", address_.ToString(), MessageOf(error)));
+  exit_code_ = kExitUnavailable;
+}
+
 void Session::Fail(const absl::Status& error, std::string_view note) {
+  // That nobody is there, only the first datagram finds out.
+  if (address_.datagrams && absl::IsUnavailable(error)) return FailToConnect(error);
   // What is wrong with the request itself has nothing to do with the server.
   const std::string where =
       absl::IsInvalidArgument(error) ? "" : fmt::format(" talking to {}", address_.ToString());

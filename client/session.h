@@ -1,16 +1,19 @@
 // Session: one run of bsock. It holds the connection, makes it anew where the server has closed it,
-// says on standard error what went wrong, and remembers the exit status.
+// or the sockets for datagrams; says on standard error what went wrong, and remembers the exit
+// status.
 //
 // Thread: main's.
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "lib/client/client.h"
+#include "lib/client/datagram_client.h"
 #include "lib/net/address.h"
 
 namespace bsockd {
@@ -23,8 +26,10 @@ class Session {
   // printed, where none can be had. Call it only while no request is unanswered.
   bool Connect();
 
-  // Of the last Connect() that returned true, until Drop().
-  Client& client() { return *client_; }
+  // All of this: of the last Connect() that returned true, until Drop().
+  absl::StatusOr<std::string> Call(std::string_view request);
+  bool datagrams() const { return datagrams_.has_value(); }
+  Client& client() { return *client_; }  // Where it is not datagrams.
   const ClientOptions& options() const { return options_; }
 
   // How many connections there have been.
@@ -40,16 +45,21 @@ class Session {
   void FailHere(const absl::Status& error);
 
   // Gives the connection up, because what comes on it can no longer be matched with requests.
-  void Drop() { client_.reset(); }
+  void Drop() {
+    client_.reset();
+    datagrams_.reset();
+  }
 
   int exit_code() const { return exit_code_; }
 
  private:
   void Complain(std::string_view what);
+  void FailToConnect(const absl::Status& error);
 
   const Address address_;
   const ClientOptions options_;
   std::optional<Client> client_;
+  std::optional<DatagramClient> datagrams_;
   int connections_ = 0;
   bool announce_all_ = false;
   int exit_code_ = 0;

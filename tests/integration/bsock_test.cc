@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/integration/process.h"
+#include "tests/support/datagram_server.h"
 #include "tests/support/scripted_server.h"
 
 namespace bsockd::integration {
@@ -288,6 +289,111 @@ TEST(BsockSend, SpeaksOtherFramings) {
             "as it is\n\n\n");
 }
 
+TEST(BsockHex, TakesAndPrintsBytesAsHex) {
+  ScriptedServer server(EchoLines);
+  const Outcome given =
+      RunBsock({"send", server.address_text(), "--hex", "00 ff", "AB:cd", "", "--", "0d07"});
+  EXPECT_EQ(given.end, Exited(0));
+  EXPECT_EQ(given.output, "72653a2000ff\n72653a20abcd\n72653a20\n72653a200d07\n");
+  EXPECT_EQ(given.errors, "");
+  const Outcome read = RunBsock({"send", "--hex", server.address_text()}, "00 ff\n\r\nAB:cd\r\n41");
+  EXPECT_EQ(read.end, Exited(0));
+  EXPECT_EQ(read.output, "72653a2000ff\n72653a20\n72653a20abcd\n72653a2041\n");
+}
+
+TEST(BsockHex, SpeaksRawBytesBothWays) {
+  ScriptedServer server([](ServedConnection& connection, int) {
+    EXPECT_EQ(connection.Read(3), "a\nb");
+    connection.Write("\0\n"s);
+    connection.ReadToEnd();
+  });
+  EXPECT_EQ(RunBsock({"send", "--hex", "--framing=raw", server.address_text(), "610a62"}).output,
+            "000a\n");
+}
+
+TEST(BsockHex, AWrongLineEndsItOnceTheOthersAreAnswered) {
+  ScriptedServer server(EchoLines);
+  const Outcome outcome = RunBsock({"send", "--hex", server.address_text()}, "31\n32\n3x\n33\n");
+  EXPECT_EQ(outcome.end, Exited(1));
+  EXPECT_EQ(outcome.output, "72653a2031\n72653a2032\n");
+  EXPECT_EQ(outcome.errors,
+            "CLIENT: ERROR: line 3, character 2: \"x\" is no hex digit (hex is pairs of digits, as "
+            "in 0a ff or 0A:FF)\n");
+}
+
+TEST(BsockDatagrams, SendsEachMessageAsOne) {
+  DatagramServer server(DatagramServer::Echo);
+  const Outcome given = RunBsock({"send", server.address_text(), "one", "", "a\nb"});
+  EXPECT_EQ(given.end, Exited(0));
+  EXPECT_EQ(given.output, "re: one\nre: \nre: a\nb\n");
+  EXPECT_EQ(given.errors, "");
+  EXPECT_EQ(RunBsock({"send", server.address_text()}, "one\n\ntwo").output,
+            "re: one\nre: \nre: two\n");
+  EXPECT_EQ(RunBsock({"send", "--hex", server.address_text(), "0aff"}).output, "72653a200aff\n");
+  EXPECT_EQ(RunBsock({server.address_text()}, "one\ntwo\n").output,
+            Transcript("re: one") + Transcript("re: two"));
+}
+
+TEST(BsockDatagrams, ReachesAUnixSocket) {
+  const TemporaryFolder folder;
+  DatagramServer server(DatagramServer::Echo, folder.File("s"));
+  const Outcome outcome = RunBsock({"send", "unixgram:" + folder.File("s"), "x"});
+  EXPECT_EQ(outcome.output, "re: x\n");
+  const std::string nobody = "unixgram:" + folder.File("nobody");
+  const Outcome missing = RunBsock({"send", nobody, "x"});
+  EXPECT_EQ(missing.end, Exited(69));
+  EXPECT_EQ(missing.errors,
+            fmt::format("CLIENT: ERROR connecting to {}: No such file or directory\n", nobody));
+}
+
+TEST(BsockDatagrams, AsksAgainAndGivesUpInTheEnd) {
+  DatagramServer deaf([](DatagramServer&, const DatagramServer::Datagram&) {});
+  const Outcome outcome = RunBsock({"send", deaf.address_text(), "--timeout=20ms", "x", "y"});
+  EXPECT_EQ(outcome.end, Exited(1));
+  EXPECT_EQ(outcome.errors,
+            fmt::format("CLIENT: ERROR talking to {}: no reply within 20ms (3 tries)\n",
+                        deaf.address_text()));
+  EXPECT_NE(RunBsock({"send", deaf.address_text(), "--timeout=20ms", "--retries=0", "x"})
+                .errors.find("no reply within 20ms\n"),
+            std::string::npos);
+  DatagramServer lossy([](DatagramServer& self, const DatagramServer::Datagram& datagram) {
+    if (datagram.index >= 2) DatagramServer::Echo(self, datagram);
+  });
+  const Outcome found =
+      RunBsock({"send", lossy.address_text(), "--timeout=20ms", "--retries", "900", "x"});
+  EXPECT_EQ(found.end, Exited(0));
+  EXPECT_EQ(found.output, "re: x\n");
+}
+
+TEST(BsockDatagrams, SaysThatNobodyIsThere) {
+  UniqueFd hold;
+  const std::string address = DatagramServer::RefusingAddress(&hold).ToString();
+  const Outcome outcome = RunBsock({"send", address, "x"});
+  EXPECT_EQ(outcome.end, Exited(69));
+  EXPECT_EQ(outcome.errors,
+            fmt::format("CLIENT: ERROR connecting to {}: Connection refused\n", address));
+}
+
+TEST(BsockDatagrams, OnATerminalAnErrorIsNotTheEnd) {
+  DatagramServer server([](DatagramServer& self, const DatagramServer::Datagram& datagram) {
+    if (datagram.bytes != "lost") DatagramServer::Echo(self, datagram);
+  });
+  const auto bsock = Start({server.address_text(), "--timeout=50ms", "--retries=9"}, true);
+  ASSERT_NE(bsock, nullptr);
+  ASSERT_TRUE(bsock->WriteInput("lost\nfound\n\x04"));
+  EXPECT_EQ(bsock->Wait(), Exited(1));
+  EXPECT_NE(bsock->output().find("re: found"), std::string::npos);
+  EXPECT_NE(bsock->errors().find("no reply within 50ms (10 tries)\n"), std::string::npos);
+}
+
+TEST(BsockDatagrams, SaysThatAMessageIsTooLarge) {
+  DatagramServer server(DatagramServer::Echo);
+  const Outcome outcome = RunBsock({"send", server.address_text()}, std::string(65508, 'x'));
+  EXPECT_EQ(outcome.end, Exited(1));
+  EXPECT_EQ(outcome.errors,
+            "CLIENT: ERROR: a request of 65508 bytes does not fit into one datagram\n");
+}
+
 TEST(BsockDump, ShowsEveryBufferOnStandardError) {
   ScriptedServer server(EchoLines);
   const Outcome table = RunBsock({"send", "--dump", server.address_text(), "Hi"});
@@ -308,6 +414,14 @@ TEST(BsockDump, ShowsEveryBufferOnStandardError) {
             "CLIENT: received 7 bytes\n"
             "00000000  72 65 3a 20 48 69 0a                              |re: Hi.|\n"
             "00000007\n");
+  DatagramServer datagrams(DatagramServer::Echo);
+  EXPECT_EQ(RunBsock({"send", "--hexdump", datagrams.address_text(), "Hi"}).errors,
+            "CLIENT: sent 2 bytes\n"
+            "00000000  48 69                                             |Hi|\n"
+            "00000002\n"
+            "CLIENT: received 6 bytes\n"
+            "00000000  72 65 3a 20 48 69                                 |re: Hi|\n"
+            "00000006\n");
 }
 
 TEST(BsockErrors, NameTheAddressThatCouldNotBeReached) {
@@ -348,7 +462,16 @@ TEST(BsockUsage, ErrorsSayWhatWouldBeRight) {
       {{"localhost:1", "--timeout", "10"}, "a duration needs a unit"},
       {{"localhost:1", "--timeout", "0s"}, "bsock: --timeout 0s: "},
       {{"localhost:1", "--framing", "lines"}, "bsock: --framing: "},
+      {{"localhost:1", "--reply-framing", ""}, "bsock: --reply-framing: "},
+      {{"localhost:1", "--framing", ""}, "bsock: --framing: "},
       {{"localhost:1", "--dump", "--hexdump"}, "excludes"},
+      {{"localhost:1", "--hex"}, "--hex"},
+      {{"send", "localhost:1", "--hex", "00", "0g"}, "bsock: message 2, character 2: \"g\" is no"},
+      {{"localhost:1", "--retries", "1"}, "bsock: --retries is for datagrams (udp: and unixgram:"},
+      {{"udp:localhost:1", "--retries", "x"}, "bsock: --retries x: "},
+      {{"udp:localhost:1", "--retries", "-1"}, "bsock: --retries -1: "},
+      {{"udp:localhost:1", "--framing", "raw"}, "bsock: --framing has no meaning with datagrams"},
+      {{"udp:localhost"}, "bsock: udp:localhost: the port is missing"},
       {{"send"}, "bsock: ADDRESS is required\n"},
       {{"send", "localhost:1", "-1"}, "bsock: there is no option -1 (put -- before messages"},
       {{"--dump", "send", "localhost:1"}, "bsock: `send` comes before the options\n"},
@@ -369,7 +492,8 @@ TEST(BsockUsage, HelpAndVersionGoToStandardOutput) {
     const Outcome help = RunBsock(arguments);
     EXPECT_EQ(help.end, Exited(0));
     EXPECT_EQ(help.errors, "");
-    for (const char* option : {"--once", "--framing", "--timeout", "--dump", "--hexdump"}) {
+    for (const char* option : {"--once", "--framing", "--reply-framing", "--hex ", "--timeout",
+                               "--retries", "--dump", "--hexdump", "udp:HOST:PORT"}) {
       EXPECT_NE(help.output.find(option), std::string::npos) << option;
     }
   }
