@@ -43,6 +43,12 @@ void PrintTo(const Received& received, std::ostream* out) {
   *out << '"' << text << "\", then " << kEnds[static_cast<size_t>(received.end)];
 }
 
+Stream::Stream(UniqueFd fd) : fd_(std::move(fd)) {
+  const int on = 1;
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // No matter on Unix sockets.
+  fcntl(fd_.get(), F_SETFL, fcntl(fd_.get(), F_GETFL) | O_NONBLOCK);
+}
+
 int Stream::TryConnect(const std::string& address, std::unique_ptr<Stream>* stream) {
   const absl::StatusOr<Address> parsed = Address::Parse(address);
   if (!parsed.ok()) return EINVAL;
@@ -56,9 +62,6 @@ int Stream::TryConnect(const std::string& address, std::unique_ptr<Stream>* stre
       error = errno;
       continue;
     }
-    const int on = 1;
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // No matter on Unix sockets.
-    fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
     stream->reset(new Stream(std::move(fd)));
     return 0;
   }
@@ -70,6 +73,23 @@ std::unique_ptr<Stream> Stream::Connect(const std::string& address) {
   const int error = TryConnect(address, &stream);
   if (error != 0) ADD_FAILURE() << "cannot connect to " << address << ": " << strerror(error);
   return stream;
+}
+
+std::unique_ptr<Stream> Stream::ConnectFrom(const std::string& host, const std::string& address) {
+  const auto own = Address::FromHostAndPort(host, "0");
+  const auto other = Address::Parse(address);
+  if (!own.ok() || !other.ok()) {
+    ADD_FAILURE() << "no addresses: " << host << ", " << address;
+    return nullptr;
+  }
+  const SocketAddress from = Resolve(*own, ResolveFor::kListen)->front();
+  const SocketAddress to = Resolve(*other, ResolveFor::kConnect)->front();
+  UniqueFd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (bind(fd.get(), &from.any, from.size) != 0 || connect(fd.get(), &to.any, to.size) != 0) {
+    ADD_FAILURE() << "cannot connect from " << host << " to " << address << ": " << strerror(errno);
+    return nullptr;
+  }
+  return std::unique_ptr<Stream>(new Stream(std::move(fd)));
 }
 
 ssize_t Stream::SendSome(std::string_view bytes) {

@@ -32,6 +32,9 @@ class Stream {
   static std::unique_ptr<Stream> Connect(const std::string& address);
   // The same without a test failure: the errno, or 0 and `*stream`.
   static int TryConnect(const std::string& address, std::unique_ptr<Stream>* stream);
+  // From a local address of one's own, such as 127.0.0.2: another client for all that the daemon
+  // sees.
+  static std::unique_ptr<Stream> ConnectFrom(const std::string& host, const std::string& address);
 
   int fd() const { return fd_.get(); }
 
@@ -58,7 +61,7 @@ class Stream {
   std::string Call(std::string_view request, std::string_view reply);
 
  private:
-  explicit Stream(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit Stream(UniqueFd fd);
 
   UniqueFd fd_;
 };

@@ -1,0 +1,21 @@
+// The daemon's counters, as its `stats` handler gives them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace bsockd::integration {
+
+using Counters = std::map<std::string, uint64_t>;
+
+// Asks at `address`, where a listener with `framing: line` and the handler `builtin: stats` is.
+Counters ReadCounters(const std::string& address);
+
+// `bsockd_FAMILY_total{listener="main",reason="REASON"}` of these; 0 where it is not among them.
+uint64_t CountOf(const Counters& counters, std::string_view family, std::string_view reason);
+// The same, asked for at once.
+uint64_t ReadCount(const std::string& address, std::string_view family, std::string_view reason);
+
+}  // namespace bsockd::integration
