@@ -30,7 +30,10 @@ Place FromMark(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}
 // The library writes the escapes \N and \_ as the bytes 85 and A0 alone, which are not UTF-8; they
 // mean U+0085 and U+00A0. The text of the file is UTF-8, so nothing else can be ill-formed here.
 std::string Mended(std::string_view value) {
-  std::string mended;
+  const auto ascii =
+      std::find_if(value.begin(), value.end(), [](char c) { return (c & 0x80) != 0; });
+  std::string mended(value.begin(), ascii);
+  value.remove_prefix(mended.size());
   while (!value.empty()) {
     size_t bytes = DecodeUtf8(value).bytes;
     if (bytes == 0) {

@@ -1,5 +1,5 @@
 // Configurations: loading never crashes, an error has a place and a text, and what loads is dumped
-// so that it loads to the same.
+// so that it loads to the same. A framing alone, as command lines have it, says yes or why not.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +18,16 @@ namespace {
   std::abort();
 }
 
+void CheckFraming(std::string_view yaml) {
+  // A command line is short, and a file is read below.
+  constexpr size_t kFramingBytesMax = 64;
+  if (yaml.size() > kFramingBytesMax) return;
+  const absl::StatusOr<FramingConfig> framing = ParseFraming(yaml);
+  if (!framing.ok() && framing.status().message().empty()) Fail("a refusal without a word", yaml);
+}
+
 void Run(std::string_view yaml) {
+  CheckFraming(yaml);
   const LoadedConfig loaded = LoadConfig(yaml);
   if (!loaded.ok()) {
     for (const ConfigError& error : loaded.errors) {
