@@ -82,10 +82,11 @@ absl::StatusOr<CidrBlock> CidrBlock::Parse(std::string_view text) {
   if (slash == text.npos) return block;
 
   const std::string_view digits = text.substr(slash + 1);
-  int bits = -1;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-  const bool number = error == std::errc() && end == digits.data() + digits.size() && bits >= 0;
-  if (!number || bits < bits_taken || bits > bits_max + bits_taken) {
+  unsigned number = 0;  // Unsigned, so that no sign is taken.
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  const int bits = whole && number <= 128 ? static_cast<int>(number) : -1;
+  if (bits < bits_taken || bits > bits_max + bits_taken) {
     return Bad(fmt::format("the prefix is a whole number from {} to {}", bits_taken,
                            bits_max + bits_taken));
   }

@@ -70,6 +70,29 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"unix:/" + std::string(106, 'x'), kUnixPath, "/" + std::string(106, 'x'), 0},
         Good{"unix:@" + std::string(107, 'x'), kUnixAbstract, std::string(107, 'x'), 0}));
 
+TEST(AddressParseTest, Datagrams) {
+  const struct {
+    std::string_view text;
+    std::string_view stream;  // The same for streams.
+  } kGood[] = {{"udp:127.0.0.1:51717", "127.0.0.1:51717"},
+               {"udp:[::1]:0", "[::1]:0"},
+               {"udp:*:53", "*:53"},
+               {"udp:localhost:1", "localhost:1"},
+               {"unixgram:/run/x.sock", "unix:/run/x.sock"},
+               {"unixgram:@name", "unix:@name"}};
+  for (const auto& good : kGood) {
+    const absl::StatusOr<Address> address = Address::Parse(good.text);
+    ASSERT_TRUE(address.ok()) << good.text << address.status();
+    EXPECT_TRUE(address->datagrams);
+    EXPECT_EQ(address->ToString(), good.text);
+    Address stream = *Address::Parse(good.stream);
+    EXPECT_FALSE(stream.datagrams);
+    EXPECT_NE(*address, stream);
+    stream.datagrams = true;
+    EXPECT_EQ(*address, stream);
+  }
+}
+
 TEST(AddressParseTest, WritesAPortWithoutItsZeros) {
   EXPECT_EQ(Address::Parse("a:0080")->ToString(), "a:80");
 }
@@ -117,6 +140,14 @@ TEST(AddressParseTest, SaysWhatIsWrong) {
       {"tcp://127.0.0.1:80", "unix:/PATH"},
       {"unix:", "the path is missing"},
       {"unix:@", "the path is missing"},
+      {"unixgram:", "the path is missing"},
+      {"udp:127.0.0.1", "the port is missing"},
+      {"udp:", "the port is missing"},
+      {"udp:53", "the port is missing"},
+      {"udp:::1:53", "brackets"},
+      {"udp:unix:/x", "unix:/PATH"},
+      {"udp:udp:a:1", "brackets"},
+      {"UDP:a:1", "brackets"},
       {"unix:/" + std::string(107, 'x'), "108 bytes long"},
       {"unix:@" + std::string(108, 'x'), "108 bytes long"},
       {std::string("unix:/a\0b", 9), "NUL"},
