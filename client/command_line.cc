@@ -60,7 +60,8 @@ Options:
 A server may close the connection after each reply. As long as no request is unanswered then, bsock
 says so and makes a new connection for the next one. A request that is left unanswered is an error,
 and is not sent again, since the server may have acted on it: on a terminal the next line gets a new
-connection, otherwise bsock ends.
+connection, otherwise bsock ends. Datagrams get lost, so these are sent again, and a server may see
+one more than once; --retries 0 prevents it.
 
 Exit status: 0 every request was answered, 1 some was not, 64 wrong usage, 69 could not connect.
 )";

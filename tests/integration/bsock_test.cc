@@ -1,4 +1,6 @@
 // The real bsock against servers inside the test: what a person types and sees, what a script gets.
+#include "tests/integration/bsock.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,36 +23,10 @@ constexpr std::string_view kPrompt =
     "CLIENT: Enter text to send to the server, and then hit enter: ";
 constexpr std::string_view kGreeting = "I am the server, and I got your message";
 
-std::vector<std::string> Bsock(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ProgramFromEnvironment("BSOCK"));
-  return arguments;
-}
-
-Outcome RunBsock(std::vector<std::string> arguments, std::string_view input = "") {
-  ProcessOptions options;
-  options.command = Bsock(std::move(arguments));
-  return RunToEnd(options, input);
-}
-
-std::unique_ptr<Process> Start(std::vector<std::string> arguments, bool terminal) {
-  ProcessOptions options;
-  options.command = Bsock(std::move(arguments));
-  options.terminal = terminal;
-  return Process::Start(options);
-}
-
 // A terminal turns each newline into CR LF.
 std::string WithoutCr(std::string text) {
   std::erase(text, '\r');
   return text;
-}
-
-// Echoes lines with a mark in front, on one connection after the other.
-void EchoLines(ServedConnection& connection, int) {
-  for (;;) {
-    const std::string line = connection.ReadUntil("\n");
-    if (line.empty() || !connection.Write("re: " + line)) return;
-  }
 }
 
 // The lecture's server: one request, one reply without a terminator, and the end.
@@ -59,17 +35,13 @@ void AnswerAndClose(ServedConnection& connection, int) {
   connection.Write(kGreeting);
 }
 
-std::string Transcript(std::string_view reply) {
-  return fmt::format("CLIENT: I received this from the server: \"{}\"\n", reply);
-}
-
 TEST(BsockOnATerminal, GivesTheLecturesTranscript) {
   ScriptedServer server([](ServedConnection& connection, int) {
     EXPECT_EQ(connection.ReadUntil("\n"), "AWESOMESAUCE\n");
     connection.Write(std::string(kGreeting) + "\n");
     connection.ReadToEnd();
   });
-  const auto bsock = Start({"localhost", std::to_string(server.address().port)}, true);
+  const auto bsock = StartBsock({"localhost", std::to_string(server.address().port)}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WaitForOutput(kPrompt));
   ASSERT_TRUE(bsock->WriteInput("AWESOMESAUCE\n"));
@@ -83,7 +55,7 @@ TEST(BsockOnATerminal, GivesTheLecturesTranscript) {
 
 TEST(BsockOnATerminal, OnceStopsAfterOneLine) {
   ScriptedServer server(EchoLines);
-  const auto bsock = Start({server.address_text(), "--once"}, true);
+  const auto bsock = StartBsock({server.address_text(), "--once"}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WriteInput("only\nnot this\n"));
   EXPECT_EQ(bsock->Wait(), Exited(0));
@@ -92,7 +64,7 @@ TEST(BsockOnATerminal, OnceStopsAfterOneLine) {
 
 TEST(BsockOnATerminal, SendsALineThatCtrlDEnds) {
   ScriptedServer server(EchoLines);
-  const auto bsock = Start({server.address_text()}, true);
+  const auto bsock = StartBsock({server.address_text()}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WaitForOutput(kPrompt));
   ASSERT_TRUE(bsock->WriteInput("tail\x04\x04"));
@@ -106,7 +78,7 @@ TEST(BsockOnATerminal, ShowsControlBytesHarmlessly) {
     connection.Write("\x1b[31m\0\"\n"s);
     connection.ReadToEnd();
   });
-  const auto bsock = Start({server.address_text(), "--once"}, true);
+  const auto bsock = StartBsock({server.address_text(), "--once"}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WriteInput("x\n"));
   EXPECT_EQ(bsock->Wait(), Exited(0));
@@ -115,7 +87,7 @@ TEST(BsockOnATerminal, ShowsControlBytesHarmlessly) {
 
 TEST(BsockOnATerminal, ConnectsAgainWhereTheServerClosesAfterEachReply) {
   ScriptedServer server(AnswerAndClose);
-  const auto bsock = Start({server.address_text()}, true);
+  const auto bsock = StartBsock({server.address_text()}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WriteInput("one\ntwo\nthree\n\x04"));
   EXPECT_EQ(bsock->Wait(), Exited(0));
@@ -133,7 +105,7 @@ TEST(BsockOnATerminal, ReportsAFailureAndGoesOn) {
       EchoLines(connection, index);
     }
   });
-  const auto bsock = Start({server.address_text()}, true);
+  const auto bsock = StartBsock({server.address_text()}, true);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WriteInput("lost\nfound\n\x04"));
   EXPECT_EQ(bsock->Wait(), Exited(1));
@@ -198,7 +170,7 @@ TEST(BsockSend, ReadsLinesWhereThereAreNoArguments) {
 
 TEST(BsockSend, WritesEachReplyAsSoonAsItComes) {
   ScriptedServer server(EchoLines);
-  const auto bsock = Start({"send", server.address_text()}, false);
+  const auto bsock = StartBsock({"send", server.address_text()}, false);
   ASSERT_NE(bsock, nullptr);
   for (const char* line : {"one", "two", "three"}) {
     ASSERT_TRUE(bsock->WriteInput(fmt::format("{}\n", line)));
@@ -253,7 +225,7 @@ TEST(BsockSend, GivesUpAfterItsTimeout) {
   EXPECT_EQ(outcome.end, Exited(1));
   EXPECT_EQ(outcome.errors, error);
   // Also while more input could come.
-  const auto bsock = Start({"send", "--timeout=50ms", server.address_text()}, false);
+  const auto bsock = StartBsock({"send", "--timeout=50ms", server.address_text()}, false);
   ASSERT_NE(bsock, nullptr);
   ASSERT_TRUE(bsock->WriteInput("x\n"));
   EXPECT_EQ(bsock->Wait(), Exited(1));
@@ -287,111 +259,6 @@ TEST(BsockSend, SpeaksOtherFramings) {
   });
   EXPECT_EQ(RunBsock({"send", raw.address_text(), "--framing=raw", "raw"}).output,
             "as it is\n\n\n");
-}
-
-TEST(BsockHex, TakesAndPrintsBytesAsHex) {
-  ScriptedServer server(EchoLines);
-  const Outcome given =
-      RunBsock({"send", server.address_text(), "--hex", "00 ff", "AB:cd", "", "--", "0d07"});
-  EXPECT_EQ(given.end, Exited(0));
-  EXPECT_EQ(given.output, "72653a2000ff\n72653a20abcd\n72653a20\n72653a200d07\n");
-  EXPECT_EQ(given.errors, "");
-  const Outcome read = RunBsock({"send", "--hex", server.address_text()}, "00 ff\n\r\nAB:cd\r\n41");
-  EXPECT_EQ(read.end, Exited(0));
-  EXPECT_EQ(read.output, "72653a2000ff\n72653a20\n72653a20abcd\n72653a2041\n");
-}
-
-TEST(BsockHex, SpeaksRawBytesBothWays) {
-  ScriptedServer server([](ServedConnection& connection, int) {
-    EXPECT_EQ(connection.Read(3), "a\nb");
-    connection.Write("\0\n"s);
-    connection.ReadToEnd();
-  });
-  EXPECT_EQ(RunBsock({"send", "--hex", "--framing=raw", server.address_text(), "610a62"}).output,
-            "000a\n");
-}
-
-TEST(BsockHex, AWrongLineEndsItOnceTheOthersAreAnswered) {
-  ScriptedServer server(EchoLines);
-  const Outcome outcome = RunBsock({"send", "--hex", server.address_text()}, "31\n32\n3x\n33\n");
-  EXPECT_EQ(outcome.end, Exited(1));
-  EXPECT_EQ(outcome.output, "72653a2031\n72653a2032\n");
-  EXPECT_EQ(outcome.errors,
-            "CLIENT: ERROR: line 3, character 2: \"x\" is no hex digit (hex is pairs of digits, as "
-            "in 0a ff or 0A:FF)\n");
-}
-
-TEST(BsockDatagrams, SendsEachMessageAsOne) {
-  DatagramServer server(DatagramServer::Echo);
-  const Outcome given = RunBsock({"send", server.address_text(), "one", "", "a\nb"});
-  EXPECT_EQ(given.end, Exited(0));
-  EXPECT_EQ(given.output, "re: one\nre: \nre: a\nb\n");
-  EXPECT_EQ(given.errors, "");
-  EXPECT_EQ(RunBsock({"send", server.address_text()}, "one\n\ntwo").output,
-            "re: one\nre: \nre: two\n");
-  EXPECT_EQ(RunBsock({"send", "--hex", server.address_text(), "0aff"}).output, "72653a200aff\n");
-  EXPECT_EQ(RunBsock({server.address_text()}, "one\ntwo\n").output,
-            Transcript("re: one") + Transcript("re: two"));
-}
-
-TEST(BsockDatagrams, ReachesAUnixSocket) {
-  const TemporaryFolder folder;
-  DatagramServer server(DatagramServer::Echo, folder.File("s"));
-  const Outcome outcome = RunBsock({"send", "unixgram:" + folder.File("s"), "x"});
-  EXPECT_EQ(outcome.output, "re: x\n");
-  const std::string nobody = "unixgram:" + folder.File("nobody");
-  const Outcome missing = RunBsock({"send", nobody, "x"});
-  EXPECT_EQ(missing.end, Exited(69));
-  EXPECT_EQ(missing.errors,
-            fmt::format("CLIENT: ERROR connecting to {}: No such file or directory\n", nobody));
-}
-
-TEST(BsockDatagrams, AsksAgainAndGivesUpInTheEnd) {
-  DatagramServer deaf([](DatagramServer&, const DatagramServer::Datagram&) {});
-  const Outcome outcome = RunBsock({"send", deaf.address_text(), "--timeout=20ms", "x", "y"});
-  EXPECT_EQ(outcome.end, Exited(1));
-  EXPECT_EQ(outcome.errors,
-            fmt::format("CLIENT: ERROR talking to {}: no reply within 20ms (3 tries)\n",
-                        deaf.address_text()));
-  EXPECT_NE(RunBsock({"send", deaf.address_text(), "--timeout=20ms", "--retries=0", "x"})
-                .errors.find("no reply within 20ms\n"),
-            std::string::npos);
-  DatagramServer lossy([](DatagramServer& self, const DatagramServer::Datagram& datagram) {
-    if (datagram.index >= 2) DatagramServer::Echo(self, datagram);
-  });
-  const Outcome found =
-      RunBsock({"send", lossy.address_text(), "--timeout=20ms", "--retries", "900", "x"});
-  EXPECT_EQ(found.end, Exited(0));
-  EXPECT_EQ(found.output, "re: x\n");
-}
-
-TEST(BsockDatagrams, SaysThatNobodyIsThere) {
-  UniqueFd hold;
-  const std::string address = DatagramServer::RefusingAddress(&hold).ToString();
-  const Outcome outcome = RunBsock({"send", address, "x"});
-  EXPECT_EQ(outcome.end, Exited(69));
-  EXPECT_EQ(outcome.errors,
-            fmt::format("CLIENT: ERROR connecting to {}: Connection refused\n", address));
-}
-
-TEST(BsockDatagrams, OnATerminalAnErrorIsNotTheEnd) {
-  DatagramServer server([](DatagramServer& self, const DatagramServer::Datagram& datagram) {
-    if (datagram.bytes != "lost") DatagramServer::Echo(self, datagram);
-  });
-  const auto bsock = Start({server.address_text(), "--timeout=50ms", "--retries=9"}, true);
-  ASSERT_NE(bsock, nullptr);
-  ASSERT_TRUE(bsock->WriteInput("lost\nfound\n\x04"));
-  EXPECT_EQ(bsock->Wait(), Exited(1));
-  EXPECT_NE(bsock->output().find("re: found"), std::string::npos);
-  EXPECT_NE(bsock->errors().find("no reply within 50ms (10 tries)\n"), std::string::npos);
-}
-
-TEST(BsockDatagrams, SaysThatAMessageIsTooLarge) {
-  DatagramServer server(DatagramServer::Echo);
-  const Outcome outcome = RunBsock({"send", server.address_text()}, std::string(65508, 'x'));
-  EXPECT_EQ(outcome.end, Exited(1));
-  EXPECT_EQ(outcome.errors,
-            "CLIENT: ERROR: a request of 65508 bytes does not fit into one datagram\n");
 }
 
 TEST(BsockDump, ShowsEveryBufferOnStandardError) {
@@ -464,6 +331,7 @@ TEST(BsockUsage, ErrorsSayWhatWouldBeRight) {
       {{"localhost:1", "--framing", "lines"}, "bsock: --framing: "},
       {{"localhost:1", "--reply-framing", ""}, "bsock: --reply-framing: "},
       {{"localhost:1", "--framing", ""}, "bsock: --framing: "},
+      {{"localhost:1", "--framing", "{line: lf, reply_framing: raw}"}, "bsock: --framing: "},
       {{"localhost:1", "--dump", "--hexdump"}, "excludes"},
       {{"localhost:1", "--hex"}, "--hex"},
       {{"send", "localhost:1", "--hex", "00", "0g"}, "bsock: message 2, character 2: \"g\" is no"},
