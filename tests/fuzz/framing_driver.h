@@ -1,69 +1,38 @@
-// Drives a framer as a connection does, and says what it should have done.
+// Drives a framer as a connection does, and compares what it says with what it should.
 //
-// Shared by the framing tests and the framing fuzz target. Pure, and without GoogleTest.
+// Shared by the framing tests and the framing fuzz targets. Pure, and without GoogleTest.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lib/framing/framer.h"
+#include "tests/fuzz/framing_definition.h"
 
 namespace bsockd::testing {
 
-struct Frame {
-  std::string payload;
-  FrameEnding ending = kUnterminated;
+// Feeds the stream, cutting it before the byte indices of `cuts` (ascending) and at its silences.
+// The bytes that have not come are out of bounds to the address sanitizer, and those that are done
+// with mostly so. `*problem` is set when the framer breaks its contract in a way that the result
+// does not show.
+std::vector<Event> Feed(const Framer& framer, const FramingCase& framing_case,
+                        const std::vector<size_t>& cuts, std::string* problem);
 
-  bool operator==(const Frame&) const = default;
-};
-
-// What came out of a stream: frames in order, then perhaps an error, after which nothing counts.
-struct Frames {
-  std::vector<Frame> frames;
-  std::optional<FrameError> error;
-
-  bool operator==(const Frames&) const = default;
-};
-
-// A stream is parts with a silence of flush_after between each two, and the end of input after the
-// last one. Where a part is cut into pieces must change nothing.
-struct Stream {
-  std::vector<std::string> parts;
-};
-
-// `framing` is kLine or kDelimiter.
-struct FramingCase {
-  FramingConfig framing;
-  size_t max_frame = 0;
-  Stream stream;
-};
-
-// Feeds the parts, cutting each one before the byte indices (counted over the whole stream, in
-// ascending order) of `cuts`. Every look at the input sees a copy of exactly what has come, so that
-// the address sanitizer notices a look past its end. `*problem` is set when the framer breaks its
-// contract in a way that the result does not show.
-Frames Feed(const Framer& framer, const Stream& stream, const std::vector<size_t>& cuts,
-            std::string* problem);
-
-// The same result by the definition, one byte and one delimiter at a time, without a framer.
-Frames Expected(const FramingCase& framing_case);
-
-// Feeds the case whole, byte by byte, and `rounds` times in random pieces from `seed`; compares all
-// with Expected(), and the frames written again with the stream. Returns what is wrong, or nothing.
+// Feeds the case whole, and `rounds` times in random pieces from `seed`; compares each with
+// Expected(), and writes the frames again. Returns what is wrong, or nothing.
 std::string CheckFraming(const FramingCase& framing_case, uint64_t seed, int rounds);
 
-// As CheckFraming, for one choice of cuts.
-std::string CheckCuts(const FramingCase& framing_case, const std::vector<size_t>& cuts);
+// As CheckFraming: in all 2^(n-1) ways to cut a stream of n bytes.
+std::string CheckEveryWayToCut(const FramingCase& framing_case);
 
-// The delimiters that `framing` stands for; `line` is LF and CRLF.
-std::vector<std::string> DelimitersOf(const FramingConfig& framing);
+// As CheckFraming: whole, cut in two at every place, and byte by byte.
+std::string CheckEveryCut(const FramingCase& framing_case);
 
 // For messages.
 std::string Describe(const FramingCase& framing_case, const std::vector<size_t>& cuts);
-std::string Describe(const Frames& frames);
+std::string Describe(const std::vector<Event>& events);
 
 }  // namespace bsockd::testing

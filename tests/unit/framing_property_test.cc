@@ -18,9 +18,10 @@
 namespace bsockd::testing {
 namespace {
 
+using Kind = FramingConfig::Kind;
 using Random = std::mt19937_64;
 
-constexpr int kRandomCases = 4000;
+constexpr int kRandomCases = 10000;
 constexpr int kRoundsEach = 4;
 
 uint64_t Seed() {
@@ -31,17 +32,15 @@ uint64_t Seed() {
   return seed;
 }
 
+// No delimiters: `line`.
 FramingCase Case(std::vector<std::string> delimiters, size_t max_frame,
                  std::vector<std::string> parts) {
-  FramingCase test;
-  if (!delimiters.empty()) test.framing.kind = FramingConfig::Kind::kDelimiter;
-  test.framing.delimiters = std::move(delimiters);
-  test.max_frame = max_frame;
-  test.stream.parts = std::move(parts);
-  return test;
+  FramingConfig framing;
+  if (!delimiters.empty()) framing.kind = Kind::kDelimiter;
+  framing.delimiters = std::move(delimiters);
+  return MakeCase(framing, max_frame, parts);
 }
 
-// No delimiters: `line`.
 std::vector<FramingCase> Corpus() {
   const std::vector<std::string> lecture = {"@@", "\r\n", "\n"};
   return {
@@ -62,37 +61,65 @@ std::vector<FramingCase> Corpus() {
   };
 }
 
-TEST(FramingProperty, EveryCutInTwoAndByteByByte) {
+TEST(FramingProperty, EveryCut) {
   for (FramingCase test : Corpus()) {
     for (const auto eof : {FramingConfig::AtEof::kDeliver, FramingConfig::AtEof::kDiscard}) {
-      test.framing.eof = eof;
-      size_t bytes = 0;
-      for (const std::string& part : test.stream.parts) bytes += part.size();
-      for (size_t cut = 1; cut < bytes; ++cut) ASSERT_EQ(CheckCuts(test, {cut}), "");
-      ASSERT_EQ(CheckFraming(test, /*seed=*/1, /*rounds=*/20), "");
+      for (const auto overlong :
+           {FramingConfig::Overlong::kClose, FramingConfig::Overlong::kSkip}) {
+        test.framing.eof = eof;
+        test.framing.overlong = overlong;
+        ASSERT_EQ(CheckEveryCut(test), "");
+        ASSERT_EQ(CheckFraming(test, /*seed=*/1, /*rounds=*/20), "");
+      }
     }
   }
 }
 
-TEST(FramingProperty, EveryStreamOfFewBytesInEveryCut) {
-  // All 3^6 streams over an alphabet, all 2^5 ways to cut each.
+// All streams of six bytes over an alphabet of three.
+void CheckEveryStream(FramingCase test, std::array<char, 3> alphabet) {
   constexpr size_t kBytes = 6;
-  constexpr std::array<char, 3> kAlphabet = {'@', '\r', '\n'};
-  const std::vector<FramingCase> framings = {Case({"@@", "\r\n", "\n"}, 2, {""}), Case({}, 3, {""}),
-                                             Case({"@\r", "\n@\r", "@@"}, 6, {""})};
-  for (FramingCase test : framings) {
-    for (int code = 0; code < 729; ++code) {
-      std::string stream;
-      for (int rest = code; stream.size() < kBytes; rest /= 3) stream += kAlphabet[rest % 3];
-      test.stream.parts = {stream};
-      for (unsigned mask = 0; mask < 1u << (kBytes - 1); ++mask) {
-        std::vector<size_t> cuts;
-        for (size_t i = 1; i < kBytes; ++i) {
-          if ((mask >> (i - 1) & 1) != 0) cuts.push_back(i);
-        }
-        ASSERT_EQ(CheckCuts(test, cuts), "");
-      }
+  constexpr int kStreams = 729;
+  for (int code = 0; code < kStreams; ++code) {
+    test.stream.clear();
+    for (int rest = code; test.stream.size() < kBytes; rest /= 3) {
+      test.stream += alphabet[static_cast<size_t>(rest % 3)];
     }
+    ASSERT_EQ(CheckEveryWayToCut(test), "");
+  }
+}
+
+TEST(FramingProperty, EveryStreamOfFewBytesInEveryCut) {
+  for (const auto overlong : {FramingConfig::Overlong::kClose, FramingConfig::Overlong::kSkip}) {
+    std::vector<FramingCase> delimited = {Case({"@@", "\r\n", "\n"}, 2, {}), Case({}, 3, {}),
+                                          Case({"@\r", "\n@\r", "@@"}, 6, {})};
+    for (FramingCase& test : delimited) {
+      test.framing.overlong = overlong;
+      CheckEveryStream(test, {'@', '\r', '\n'});
+    }
+    FramingCase test;
+    test.framing.overlong = overlong;
+    test.max_frame = 2;
+    test.framing.kind = Kind::kNetstring;
+    CheckEveryStream(test, {'1', ':', ','});
+    CheckEveryStream(test, {'0', ':', ','});
+    CheckEveryStream(test, {'3', ':', ','});
+    test.framing.kind = Kind::kVarint;
+    CheckEveryStream(test, {'\0', '\x02', '\x80'});
+    CheckEveryStream(test, {'\x01', '\x03', '\x80'});
+    test.framing.kind = Kind::kFixed;
+    test.framing.fixed_bytes = 2;
+    CheckEveryStream(test, {'a', 'b', 'c'});
+    test.framing.kind = Kind::kLength;
+    test.framing.length.width = 2;
+    test.framing.length.strip = 2;
+    test.framing.length.in_replies = true;
+    CheckEveryStream(test, {'\0', '\x01', '\x03'});
+    test.framing.length = LengthFieldConfig();
+    test.framing.length.width = 1;
+    test.framing.length.offset = 1;
+    test.framing.length.adjust = -2;
+    test.framing.length.strip = 1;
+    CheckEveryStream(test, {'\x02', '\x01', '\x04'});
   }
 }
 
@@ -106,28 +133,53 @@ std::string RandomBytes(std::string_view alphabet, size_t bytes, Random& random)
   return text;
 }
 
-FramingCase RandomCase(Random& random) {
+FramingCase RandomDelimited(Random& random) {
   // Few letters, so that delimiters and halves of them come up all the time.
   constexpr std::array<std::string_view, 4> kAlphabets = {"ab", "abc", "@\r\nx",
                                                           std::string_view("\0\xFF", 2)};
   const std::string_view alphabet = kAlphabets[Below(kAlphabets.size(), random)];
+  std::vector<std::string> delimiters;
+  const size_t wanted = Below(5, random);
+  for (size_t tries = 0; tries < wanted; ++tries) {
+    const std::string delimiter = RandomBytes(alphabet, 1 + Below(5, random), random);
+    bool is_new = true;
+    for (const std::string& other : delimiters) is_new &= other != delimiter;
+    if (is_new) delimiters.push_back(delimiter);
+  }
+  std::vector<std::string> parts(1 + Below(3, random));
+  for (std::string& part : parts) part = RandomBytes(alphabet, Below(60, random), random);
+  return Case(delimiters, 0, parts);
+}
+
+LengthFieldConfig RandomLength(Random& random) {
+  constexpr std::array<int, 5> kWidths = {1, 2, 3, 4, 8};
+  LengthFieldConfig length;
+  length.width = kWidths[Below(kWidths.size(), random)];
+  length.little_endian = Below(2, random) == 0;
+  if (Below(2, random) == 0) {
+    length.strip = static_cast<size_t>(length.width);
+    length.in_replies = true;
+  } else {
+    length.offset = Below(4, random);
+    length.adjust = static_cast<int64_t>(Below(12, random)) - 8;
+    length.strip = Below(10, random);
+  }
+  return length;
+}
+
+FramingCase RandomCounted(Random& random) {
+  constexpr std::array<Kind, 4> kKinds = {Kind::kLength, Kind::kNetstring, Kind::kVarint,
+                                          Kind::kFixed};
+  // Small numbers and zeros make frames; large bytes make overlong and malformed ones.
+  constexpr std::array<std::string_view, 4> kAlphabets = {
+      std::string_view("\0\0\0\0\0\1\2\3", 8), "012:,", "1:2,",
+      std::string_view("\0\1\2\x80\x81\xFF", 6)};
   FramingCase test;
-  if (Below(4, random) != 0) {
-    test.framing.kind = FramingConfig::Kind::kDelimiter;
-    const size_t wanted = 1 + Below(4, random);
-    for (size_t tries = 0; tries < wanted; ++tries) {
-      const std::string delimiter = RandomBytes(alphabet, 1 + Below(5, random), random);
-      bool is_new = true;
-      for (const std::string& other : test.framing.delimiters) is_new &= other != delimiter;
-      if (is_new) test.framing.delimiters.push_back(delimiter);
-    }
-  }
-  if (Below(2, random) == 0) test.framing.eof = FramingConfig::AtEof::kDiscard;
-  test.max_frame = Below(3, random) == 0 ? Below(8, random) : 1000;
-  const size_t parts = 1 + Below(3, random);
-  for (size_t i = 0; i < parts; ++i) {
-    test.stream.parts.push_back(RandomBytes(alphabet, Below(60, random), random));
-  }
+  test.framing.kind = kKinds[Below(kKinds.size(), random)];
+  test.framing.length = RandomLength(random);
+  test.framing.fixed_bytes = 1 + Below(8, random);
+  const std::string_view alphabet = kAlphabets[Below(kAlphabets.size(), random)];
+  test.stream = RandomBytes(alphabet, Below(80, random), random);
   return test;
 }
 
@@ -135,7 +187,10 @@ TEST(FramingProperty, RandomStreamsInRandomPieces) {
   const uint64_t seed = Seed();
   Random random(seed);
   for (int i = 0; i < kRandomCases; ++i) {
-    const FramingCase test = RandomCase(random);
+    FramingCase test = Below(2, random) == 0 ? RandomDelimited(random) : RandomCounted(random);
+    if (Below(2, random) == 0) test.framing.eof = FramingConfig::AtEof::kDiscard;
+    if (Below(2, random) == 0) test.framing.overlong = FramingConfig::Overlong::kSkip;
+    test.max_frame = Below(3, random) == 0 ? Below(8, random) : 1000;
     ASSERT_EQ(CheckFraming(test, random(), kRoundsEach), "") << "case " << i << " of seed " << seed;
   }
 }

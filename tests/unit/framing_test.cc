@@ -17,13 +17,14 @@
 namespace bsockd {
 namespace {
 
+using testing::Event;
 using testing::Feed;
-using testing::Frame;
-using testing::Frames;
+using testing::MakeCase;
 using ::testing::TestWithParam;
 using ::testing::ValuesIn;
 using Kind = FrameResult::Kind;
-using namespace std::string_literals;  // NOLINT: for NUL bytes.
+using namespace std::string_literals;       // NOLINT: for NUL bytes.
+using namespace std::string_view_literals;  // NOLINT: for NUL bytes.
 
 constexpr size_t kPlenty = 1000;
 constexpr FrameEnding kRest = kUnterminated;
@@ -48,13 +49,20 @@ FramingConfig Discarding(FramingConfig config) {
   return config;
 }
 
+FramingConfig Skipping(FramingConfig config) {
+  config.overlong = FramingConfig::Overlong::kSkip;
+  return config;
+}
+
+const Event kOverlong{.error = FrameError::kOverlong};
+const Event kSkipped{.error = FrameError::kOverlong, .resumable = true};
+
 struct Case {
   std::string name;
   FramingConfig framing;
   size_t max_frame;
   std::vector<std::string> parts;  // A silence between each two, the end of input after the last.
-  std::vector<Frame> frames;
-  bool overlong = false;
+  std::vector<Event> events;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& test) { return out << test.name; }
@@ -70,7 +78,7 @@ std::vector<Case> Cases() {
       {"LineOneCrOnly", Line(), kPlenty, {"one\r\r\n"}, {{"one\r", 1}}},
       {"LineCrWithin", Line(), kPlenty, {"o\rne\n"}, {{"o\rne", 0}}},
       {"LineEmpty", Line(), kPlenty, {"\n\r\n\n"}, {{"", 0}, {"", 1}, {"", 0}}},
-      {"LineNul", Line(), kPlenty, {"a\0b\n"s}, {{"a\0b"s, 0}}},
+      {"LineNul", Line(), kPlenty, {"a\0b\n"s}, {{"a\0b"sv, 0}}},
       {"LineHighBytes", Line(), kPlenty, {"\xFF\x80\n"}, {{"\xFF\x80", 0}}},
       {"NothingAtAll", Line(), kPlenty, {""}, {}},
 
@@ -130,20 +138,53 @@ std::vector<Case> Cases() {
 
       // max_frame counts the payload alone.
       {"ExactlyMaxFrame", Line(), 4, {"1234\n1234\r\n"}, {{"1234", 0}, {"1234", 1}}},
-      {"OneOverMaxFrame", Line(), 4, {"1234\n12345\n"}, {{"1234", 0}}, true},
-      {"OneOverWithCr", Line(), 4, {"1234\r\r\n"}, {}, true},
-      {"OverlongBeforeItsEnd", Line(), 4, {"123456"}, {}, true},
+      {"OneOverMaxFrame", Line(), 4, {"1234\n12345\n"}, {{"1234", 0}, kOverlong}},
+      {"OneOverWithCr", Line(), 4, {"1234\r\r\n"}, {kOverlong}},
+      {"OverlongBeforeItsEnd", Line(), 4, {"123456"}, {kOverlong}},
       {"RestOfMaxFrame", Line(), 4, {"1234"}, {{"1234", kRest}}},
-      {"RestOverMaxFrame", Line(), 4, {"12345"}, {}, true},
-      {"FlushOverMaxFrame", Line(), 4, {"12345", "\n"}, {}, true},
-      {"MaxFrameAndHalfADelimiter", Delimiters({"@@"}), 4, {"1234@"}, {}, true},
+      {"RestOverMaxFrame", Line(), 4, {"12345"}, {kOverlong}},
+      {"FlushOverMaxFrame", Line(), 4, {"12345", "\n"}, {kOverlong}},
+      {"MaxFrameAndHalfADelimiter", Delimiters({"@@"}), 4, {"1234@"}, {kOverlong}},
       {"MaxFrameAndWholeDelimiter", Delimiters({"@@"}), 4, {"1234@@"}, {{"1234", 0}}},
       {"FramesBeforeTheOverlongOne",
        Line(),
        2,
        {"a\n\nb\nccc\nd\n"},
-       {{"a", 0}, {"", 0}, {"b", 0}},
-       true},
+       {{"a", 0}, {"", 0}, {"b", 0}, kOverlong}},
+
+      // overlong: skip.
+      {"SkipsToTheEnding",
+       Skipping(Line()),
+       4,
+       {"hello\nok\r\n0123456789\r\n"},
+       {kSkipped, {"ok", 1}, kSkipped}},
+      {"SkipsToTheFirstOfSeveralEndings",
+       Skipping(Delimiters(kLecture)),
+       4,
+       {"hello@@ok\nhello@\nok@@0123456789\r\n"},
+       {kSkipped, {"ok", 2}, kSkipped, {"ok", 0}, kSkipped}},
+      {"SkipsOneFrameOnly",
+       Skipping(Line()),
+       4,
+       {"hello\n\nhello\n"},
+       {kSkipped, {"", 0}, kSkipped}},
+      {"SkippedAtEof", Skipping(Line()), 4, {"ok\nhello, world"}, {{"ok", 0}, kSkipped}},
+      {"SkippedAtEofThatDiscards", Discarding(Skipping(Line())), 4, {"hello, world"}, {kSkipped}},
+      {"SkipOfRestAtSilence",
+       Skipping(Delimiters({"@@"})),
+       4,
+       {"hello", "ok@@"},
+       {kSkipped, {"ok", 0}}},
+      {"SilenceEndsASkip",
+       Skipping(Line()),
+       4,
+       {"hello, world", "ok", "hello, world", "", "ok\n"},
+       {kSkipped, {"ok", kRest}, kSkipped, {"ok", 0}}},
+      {"SkipsThroughHalfDelimiters",
+       Skipping(Delimiters({"--end--"})),
+       4,
+       {"01234567--end-end----end--ok--end--"},
+       {kSkipped, {"ok", 0}}},
   };
 }
 
@@ -152,19 +193,11 @@ class FramesOf : public TestWithParam<Case> {};
 TEST_P(FramesOf, Stream) {
   const Case& test = GetParam();
   const auto framer = MakeFramer(test.framing, test.max_frame);
-  size_t bytes = 0;
-  for (const std::string& part : test.parts) bytes += part.size();
-  Frames expected{test.frames, {}};
-  if (test.overlong) expected.error = FrameError::kOverlong;
-
-  std::vector<size_t> everywhere;
-  for (size_t i = 1; i < bytes; ++i) everywhere.push_back(i);
-  for (const auto& cuts : {std::vector<size_t>{}, everywhere}) {
-    std::string problem;
-    const Frames got = Feed(*framer, {test.parts}, cuts, &problem);
-    EXPECT_EQ(problem, "");
-    EXPECT_EQ(Describe(got), Describe(expected));
-  }
+  const auto stream = MakeCase(test.framing, test.max_frame, test.parts);
+  std::string problem;
+  EXPECT_EQ(Describe(Feed(*framer, stream, {}, &problem)), Describe(test.events));
+  EXPECT_EQ(problem, "");
+  EXPECT_EQ(CheckEveryCut(stream), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Framing, FramesOf, ValuesIn(Cases()),
@@ -213,6 +246,24 @@ TEST(Framer, LooksAtNoBeginningTwice) {
   const FrameResult result = framer->Next("\nbc@@", state);
   EXPECT_EQ(result.payload, "\nbc");
   EXPECT_EQ(result.ending, 1);
+}
+
+// While the rest of a frame is skipped, no more is kept than may begin a delimiter.
+TEST(Framer, SkippingKeepsNoMoreThanTheBeginningOfADelimiter) {
+  for (const auto& [config, kept] : std::vector<std::pair<FramingConfig, size_t>>{
+           {Delimiters({"\n"}), 1}, {Line(), 1}, {Delimiters({"--end--"}), 6}}) {
+    const auto framer = MakeFramer(Skipping(config), 4);
+    FramerState state;
+    const std::string bytes(100, 'x');
+    const FrameResult error = framer->Next(bytes, state);
+    EXPECT_EQ(error.kind, Kind::kError);
+    EXPECT_TRUE(error.resumable);
+    EXPECT_EQ(error.consumed, bytes.size() - kept);
+    const FrameResult discard = framer->Next(bytes, state);
+    EXPECT_EQ(discard.kind, Kind::kDiscard);
+    EXPECT_EQ(discard.consumed, bytes.size() - kept);
+    EXPECT_EQ(framer->Next(std::string_view(bytes).substr(0, kept), state).kind, Kind::kNeedMore);
+  }
 }
 
 // A byte at a time, a frame of a megabyte must not cost a megabyte of looking for each of them.
@@ -268,10 +319,11 @@ TEST(RawFramer, AFrameIsWhatCame) {
 
 TEST(RawFramer, MoreThanMaxFrameIsSeveral) {
   std::string problem;
-  const Frames got = Feed(*MakeFramer(Raw(), 4), {{"123456789"}}, {}, &problem);
+  const auto stream = MakeCase(Raw(), 4, {"123456789"});
+  const std::vector<Event> got = Feed(*MakeFramer(Raw(), 4), stream, {}, &problem);
   EXPECT_EQ(problem, "");
-  const std::vector<Frame> expected = {{"1234", kRest}, {"5678", kRest}, {"9", kRest}};
-  EXPECT_EQ(got.frames, expected);
+  const std::vector<Event> expected = {{"1234", kRest}, {"5678", kRest}, {"9", kRest}};
+  EXPECT_EQ(got, expected);
 }
 
 std::string Reply(const FramingConfig& config, std::string_view payload, FrameEnding ending) {
