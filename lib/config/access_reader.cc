@@ -103,6 +103,11 @@ bool ReadBlocks(const Value& value, ValueReader* reader, Limit<std::vector<CidrB
 
 bool ReadPeer(const Value& value, ValueReader* reader, Limit<PeerConfig>* out) {
   return reader->ReadLimit(value, out, [&](const Value& map, PeerConfig* peer) {
+    const YamlNode::Kind kind = map.node->kind;
+    if (kind != YamlNode::Kind::kMap && kind != YamlNode::Kind::kNull) {
+      reader->Reject(map, "it is a map of uid, gid or both, such as {uid: [root, 1000]}");
+      return false;
+    }
     bool ok = true;
     const bool is_map = reader->ReadMap(
         map, {

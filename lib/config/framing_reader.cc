@@ -267,8 +267,9 @@ class FramingReader {
 
   void CheckMeaning(const Value& option) {
     if (use_ == Use::kReplies) {
-      reader_.errors().Add(option.key_place,
-                           fmt::format("{} has no meaning in reply_framing", option.name));
+      reader_.errors().Add(
+          option.key_place,
+          fmt::format("{} has no meaning in reply_framing (leave it out)", option.name));
     } else if (option.name == "reply_framing") {
       if (use_ != Use::kAlone) return;
       reader_.errors().Add(option.key_place,

@@ -26,16 +26,16 @@ std::string LengthHint(std::string_view word) {
   return fmt::format("it is {}, or a map, such as {{width: 2, offset: 1}}", Join(names, "or"));
 }
 
-// The bytes of a number, one of `widths`.
-bool ReadWidth(const Value& value, std::string_view hint, std::string_view widths,
+// The bytes of a number, one of the digits `widths`.
+void ReadWidth(const Value& value, std::string_view hint, std::string_view widths,
                ValueReader* reader, int* out) {
   const YamlNode& node = *value.node;
-  if (node.text.size() != 1 || node.quoted || widths.find(node.text) == widths.npos) {
-    reader->Reject(value, hint);
-    return false;
+  const bool known = node.text.size() == 1 && widths.find(node.text) != widths.npos;
+  if (known && !node.quoted) {
+    *out = node.text.front() - '0';
+  } else {
+    reader->Reject(value, fmt::format("{}{}", hint, node.quoted ? ", without quotes" : ""));
   }
-  *out = node.text.front() - '0';
-  return true;
 }
 
 void ReadLengthMap(const Value& value, ValueReader* reader, LengthFieldConfig* out) {
@@ -80,8 +80,8 @@ void ReadLength(const Value& value, ValueReader* reader, LengthFieldConfig* out)
 }
 
 void ReadPacket(const Value& value, ValueReader* reader, LengthFieldConfig* out) {
-  int width;
-  if (!ReadWidth(value, "it is 1, 2 or 4", "124", reader, &width)) return;
+  int width = out->width;
+  ReadWidth(value, "it is 1, 2 or 4", "124", reader, &width);
   *out = FieldOf({{}, width, false});
 }
 
