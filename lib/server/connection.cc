@@ -24,6 +24,9 @@ constexpr uint32_t kTurnRequestsMax = 256;
 // Input kept for a connection that is held for a moment only, before receiving stops.
 constexpr size_t kKeptInputBytesMax = size_t{64} * 1024;
 
+// A send that has not completed within this part of the write timeout is watched from then on.
+constexpr int kFirstLookDivisor = 4;
+
 constexpr size_t kOwnStringBytes = 15;  // Up to here a std::string has no buffer.
 
 size_t BufferBytes(const std::string& buffer) {
@@ -343,8 +346,8 @@ void Connection::Flush(Turn& turn) {
 
 void Connection::SendRest(Turn& turn) {
   sending_in_flight_ = true;
-  unsent_at_half_time_ = 0;
-  write_until_ = turn.now + listener_->timeouts.write.value / 2;
+  unsent_before_ = 0;
+  write_until_ = turn.now + listener_->timeouts.write.value / kFirstLookDivisor;
   Push(turn, Op::Kind::kSend, std::string_view(sending_).substr(sent_));
 }
 
@@ -416,15 +419,14 @@ void Connection::OnTimer(Turn& turn) {
   Settle(turn);
 }
 
-// Half of the write timeout has passed without a send that completed, or all of it. Sends complete
-// late when the kernel's own buffer is large; what is left in that tells whether the peer reads.
+// No send has completed for a while. Sends complete late when the kernel's own buffer is large; that
+// it holds as much as it did a whole timeout ago is what tells that the peer does not read.
 void Connection::OnNoProgress(Turn& turn) {
   const Limit<Duration>& limit = listener_->timeouts.write;
   const size_t unsent = turn.io->UnsentBytes(fd_.get());
-  const bool half_time = unsent_at_half_time_ == 0;
-  if (half_time || unsent < unsent_at_half_time_) {
-    unsent_at_half_time_ = std::max<size_t>(unsent, 1);
-    write_until_ = turn.now + (half_time ? limit.value - limit.value / 2 : limit.value);
+  if (unsent_before_ == 0 || unsent < unsent_before_) {
+    unsent_before_ = std::max<size_t>(unsent, 1);
+    write_until_ = turn.now + limit.value;
     return;
   }
   Count(turn, Counter::kCutWrite, limit.enforce);

@@ -188,7 +188,7 @@ class Connection {
   MonotonicTime flush_at_ = MonotonicTime::max();
   MonotonicTime write_until_ = MonotonicTime::max();
   MonotonicTime linger_end_;
-  size_t unsent_at_half_time_ = 0;  // What the kernel had not sent then; 0 before that.
+  size_t unsent_before_ = 0;  // What the kernel had not sent when last looked at; 0 before that.
 
   size_t drain_bytes_left_ = 0;  // Draining: what had come before, and is still to be read.
   uint64_t requests_ = 0;
