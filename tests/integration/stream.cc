@@ -2,15 +2,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "lib/base/text.h"
@@ -145,6 +148,27 @@ std::string Stream::ReceiveUntil(std::string_view end) {
     bytes += next;
   }
   return bytes;
+}
+
+bool Stream::ReadableWithin(std::chrono::milliseconds time) {
+  pollfd polled = {fd_.get(), POLLIN, 0};
+  return poll(&polled, 1, static_cast<int>(time.count())) > 0;
+}
+
+bool Stream::WaitForReset() {
+  // Reported whether asked for or not; what has been received does not matter.
+  return WaitFor(fd_.get(), 0);
+}
+
+bool Stream::WaitUntilTaken() {
+  // SIOCOUTQ, unix(7), is what the peer has not read. There is no event to wait for.
+  const auto deadline = Clock::now() + kPatience;
+  int unread = 0;
+  while (ioctl(fd_.get(), SIOCOUTQ, &unread) == 0 && unread > 0) {
+    if (Clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 Received Stream::ReceiveToEnd() { return Exchange("", false); }

@@ -2,6 +2,7 @@
 // does.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,6 +52,13 @@ class Stream {
   std::string ReceiveExactly(size_t count);
   std::string ReceiveUntil(std::string_view end);
   Received ReceiveToEnd();
+  // Waits for something to receive, an end too: false if nothing comes within `time`.
+  bool ReadableWithin(std::chrono::milliseconds time);
+  // Waits, without reading, until the peer has reset the connection. False after kPatience.
+  bool WaitForReset();
+  // Unix sockets only: waits until the peer has read everything that was sent. False after
+  // kPatience.
+  bool WaitUntilTaken();
   // What is there at once; empty where nothing is. `*end` is set where the stream has ended.
   std::string ReceiveSome(Received::End* end);
 

@@ -1,0 +1,74 @@
+#include "tests/integration/stats.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <utility>
+
+namespace bsockd::integration {
+
+std::string ListenerWithStats(std::string_view handler, std::string_view framing,
+                              std::string_view more) {
+  return fmt::format(
+      "handlers:\n"
+      "  only: {}\n"
+      "  counters: {{builtin: stats}}\n"
+      "listeners:\n"
+      "  main:\n"
+      "    listen: 127.0.0.1:0\n"
+      "    handler: only\n"
+      "    framing: {}\n"
+      "{}\n"
+      "  stats:\n"
+      "    listen: 127.0.0.1:0\n"
+      "    handler: counters\n"
+      "    reply_framing: {{delimiter: \"\\0\"}}\n",
+      handler, framing, more);
+}
+
+std::unique_ptr<Stats> Stats::Connect(const Daemon& daemon) {
+  std::unique_ptr<Stream> stream = Stream::Connect(daemon.address(1));
+  if (!stream) return nullptr;
+  return std::unique_ptr<Stats>(new Stats(std::move(stream)));
+}
+
+std::map<std::string, int64_t> Stats::All() {
+  std::map<std::string, int64_t> values;
+  if (!stream_->Send("\n")) ADD_FAILURE() << "cannot ask for the counters";
+  std::string text = stream_->ReceiveUntil(std::string_view("\0", 1));
+  if (text.empty()) {
+    ADD_FAILURE() << "no counters came";
+    return values;
+  }
+  text.pop_back();
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t space = line.rfind(' ');
+    if (space == std::string::npos) {
+      ADD_FAILURE() << "not `name value`: " << line;
+      continue;
+    }
+    const bool added = values.emplace(line.substr(0, space), std::stoll(line.substr(space))).second;
+    EXPECT_TRUE(added) << "twice: " << line;
+  }
+  return values;
+}
+
+int64_t Stats::Value(const std::string& name) {
+  const std::map<std::string, int64_t> values = All();
+  const auto found = values.find(name);
+  if (found != values.end()) return found->second;
+  ADD_FAILURE() << "no counter " << name;
+  return -1;
+}
+
+int64_t Stats::Count(std::string_view family, std::string_view reason) {
+  return Value(fmt::format("bsockd_{}_total{{listener=\"main\",reason=\"{}\"}}", family, reason));
+}
+
+int64_t Stats::ShadowCount(std::string_view family, std::string_view reason) {
+  return Count(fmt::format("shadow_{}", family), reason);
+}
+
+}  // namespace bsockd::integration
