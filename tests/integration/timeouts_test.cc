@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/integration/daemon.h"
+#include "tests/integration/measure.h"
 #include "tests/integration/process.h"
 #include "tests/integration/stats.h"
 #include "tests/integration/stream.h"
@@ -25,10 +26,6 @@ using std::chrono::milliseconds;
 
 constexpr std::string_view kTimeoutError =
     "ERR timeout the request did not come to its end in time";
-
-milliseconds Since(Clock::time_point start) {
-  return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
-}
 
 // All timeouts but those named are long. `timeouts` as in YAML: "frame: 300ms".
 std::string Timeouts(std::string_view timeouts) {
