@@ -69,7 +69,7 @@ void Acceptor::AcceptBatch(const BoundListener& listener, int batch_max) {
         break;
       case Outcome::kNothingWaits:
         return;
-      case Outcome::kOutOfResources:
+      case Outcome::kCannotAccept:
         paused_ = true;
         return;
     }
@@ -89,16 +89,22 @@ Acceptor::Outcome Acceptor::AcceptOne(const BoundListener& listener) {
   switch (errno) {
     case EAGAIN:
       return Outcome::kNothingWaits;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-      OutOfResources(listener, errno);
-      return Outcome::kOutOfResources;
-    default:
-      // ECONNABORTED, EINTR and the network's errors that accept(2) passes on: this one is lost,
-      // the next may do.
+    case ECONNABORTED:
+    case EINTR:
+    // The network's errors of that connection, which accept(2) passes on.
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
       return Outcome::kConnectionLost;
+    default:
+      // EMFILE, ENFILE, ENOMEM, ENOBUFS; or a security module's EPERM, which it may say again.
+      CannotAccept(listener, errno);
+      return Outcome::kCannotAccept;
   }
 }
 
@@ -181,7 +187,7 @@ void Acceptor::HandOver(NewConnection connection) {
   workers_[chosen]->mailbox().Post(std::move(connection));
 }
 
-void Acceptor::OutOfResources(const BoundListener& listener, int error) {
+void Acceptor::CannotAccept(const BoundListener& listener, int error) {
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (now < next_complaint_) return;
   next_complaint_ = now + kComplaintInterval;

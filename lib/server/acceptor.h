@@ -2,8 +2,8 @@
 // worker that has fewest.
 //
 // Accepting is done in bounded batches, so that one busy listener does not starve the others. When
-// the process or the machine is out of descriptors or memory, it pauses instead of spinning on a
-// backlog that it cannot empty.
+// nothing can be accepted, as when the process or the machine is out of descriptors or memory, it
+// pauses instead of spinning on a backlog that it cannot empty.
 //
 // Thread: Run() on its own thread; the mailbox is for any. Owns the listen sockets.
 #pragma once
@@ -44,7 +44,7 @@ class Acceptor {
   void Run();
 
  private:
-  enum class Outcome { kAccepted, kNothingWaits, kConnectionLost, kOutOfResources };
+  enum class Outcome { kAccepted, kNothingWaits, kConnectionLost, kCannotAccept };
 
   void AcceptBatch(const BoundListener& listener, int batch_max);
   Outcome AcceptOne(const BoundListener& listener);
@@ -55,7 +55,7 @@ class Acceptor {
   Refusal WhyNot(const Listener& listener, const Peer* peer);
   size_t Connections(size_t worker) const;
   void HandOver(NewConnection connection);
-  void OutOfResources(const BoundListener& listener, int error);
+  void CannotAccept(const BoundListener& listener, int error);
 
   const std::unique_ptr<Mailbox<StopAccepting>> mailbox_;
   std::vector<BoundListener> listeners_;
