@@ -83,8 +83,8 @@ absl::Status LengthFramer::EndFrame(size_t start, FrameEnding /*ending*/, std::s
   const uint64_t payload_bytes = out->size() - start - static_cast<size_t>(width_);
   if (payload_bytes > payload_bytes_max_) {
     return absl::OutOfRangeError(
-        ToAbsl(fmt::format("{} bytes are too many for a length of {} bytes (at most {})",
-                           payload_bytes, width_, payload_bytes_max_)));
+        ToAbsl(fmt::format("{} bytes are too many for a length of {} byte{} (at most {})",
+                           payload_bytes, width_, width_ == 1 ? "" : "s", payload_bytes_max_)));
   }
   for (int i = 0; i < width_; ++i) {
     const int place = little_endian_ ? i : width_ - 1 - i;
