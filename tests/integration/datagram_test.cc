@@ -74,10 +74,10 @@ class Client {
     return TakeWhatIsThere();
   }
   std::optional<std::string> TakeWhatIsThere() const {
-    std::string bytes(256 * 1024, '\0');
-    const ssize_t size = recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
     if (size < 0) return std::nullopt;
-    bytes.resize(static_cast<size_t>(size));
+    std::string bytes(static_cast<size_t>(size), '\0');
+    if (recv(fd_.get(), bytes.data(), bytes.size(), 0) != size) return std::nullopt;
     return bytes;
   }
   std::optional<std::string> Call(std::string_view request) const {
