@@ -9,14 +9,14 @@
 namespace bsockd::integration {
 
 std::string ListenerWithStats(std::string_view handler, std::string_view framing,
-                              std::string_view more) {
+                              std::string_view more, std::string_view listen) {
   return fmt::format(
       "handlers:\n"
       "  only: {}\n"
       "  counters: {{builtin: stats}}\n"
       "listeners:\n"
       "  main:\n"
-      "    listen: 127.0.0.1:0\n"
+      "    listen: [\"{}\"]\n"
       "    handler: only\n"
       "    framing: {}\n"
       "{}\n"
@@ -24,7 +24,7 @@ std::string ListenerWithStats(std::string_view handler, std::string_view framing
       "    listen: 127.0.0.1:0\n"
       "    handler: counters\n"
       "    reply_framing: {{delimiter: \"\\0\"}}\n",
-      handler, framing, more);
+      handler, listen, framing, more);
 }
 
 std::unique_ptr<Stats> Stats::Connect(const Daemon& daemon) {

@@ -15,7 +15,7 @@ namespace bsockd::integration {
 // A configuration as OneListener() makes it, with a second listener, "stats", beside "main".
 // `more` are further lines of "main".
 std::string ListenerWithStats(std::string_view handler, std::string_view framing = "line",
-                              std::string_view more = "");
+                              std::string_view more = "", std::string_view listen = "127.0.0.1:0");
 
 // A connection to the listener "stats".
 class Stats {

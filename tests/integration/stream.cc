@@ -142,10 +142,18 @@ std::string Stream::ReceiveExactly(size_t count) {
 
 std::string Stream::ReceiveUntil(std::string_view end) {
   std::string bytes;
-  while (!bytes.ends_with(end)) {
-    const std::string next = ReceiveExactly(1);
-    if (next.empty()) break;
-    bytes += next;
+  size_t found = std::string::npos;
+  while (found == std::string::npos && WaitFor(fd_.get(), POLLIN)) {
+    // Looked at first, because what comes behind `end` is to stay where it is.
+    std::array<char, 16384> next;
+    const ssize_t count = recv(fd_.get(), next.data(), next.size(), MSG_PEEK);
+    if (count < 0 && WouldBlock(errno)) continue;
+    if (count <= 0) break;
+    const size_t before = bytes.size();
+    bytes.append(next.data(), static_cast<size_t>(count));
+    found = bytes.find(end, before < end.size() ? 0 : before - end.size() + 1);
+    if (found != std::string::npos) bytes.resize(found + end.size());
+    recv(fd_.get(), next.data(), bytes.size() - before, 0);
   }
   return bytes;
 }
