@@ -274,17 +274,21 @@ void UringIo::ReturnBuffers() {
 }
 
 void UringIo::SubmitAndWait(bool wait, std::optional<MonotonicTime> deadline) {
-  __kernel_timespec timeout{};
-  __kernel_timespec* timeout_or_null = &timeout;
-  if (wait && !deadline.has_value()) {
-    timeout_or_null = nullptr;
-  } else if (wait && *deadline > now_) {
-    const Duration left = *deadline - now_;
-    timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
-    timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
+  int result;
+  if (!wait || (deadline.has_value() && *deadline <= now_)) {
+    // Not a wait of no time, for which the kernel sets a timer and gives the CPU away.
+    result = io_uring_submit_and_get_events(&ring_);
+  } else {
+    __kernel_timespec timeout{};
+    if (deadline.has_value()) {
+      const Duration left = *deadline - now_;
+      timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+      timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
+    }
+    io_uring_cqe* first = nullptr;
+    result = io_uring_submit_and_wait_timeout(&ring_, &first, 1,
+                                              deadline.has_value() ? &timeout : nullptr, nullptr);
   }
-  io_uring_cqe* first = nullptr;
-  const int result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, timeout_or_null, nullptr);
   // EBUSY and EAGAIN: completions must be reaped before more can be submitted; Reap() does.
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN) {
     Die("io_uring_enter", -result);
