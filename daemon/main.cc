@@ -81,7 +81,8 @@ int Main(int argc, char** argv) {
     return Fail(*log, listeners.status(), bad_config ? kExitConfiguration : kExitCannotBind);
   }
   const std::vector<ListenerAddress> addresses = AddressesOf(*listeners);
-  for (const auto& [listener, address] : addresses) log->info("listening on {} ({})", address, listener);
+  for (const auto& [listener, address] : addresses)
+    log->info("listening on {} ({})", address, listener);
   // Not before the names are resolved, which can take long, and which a signal may end.
   absl::StatusOr<UniqueFd> signals = TakeSignals();
   if (!signals.ok()) return Fail(*log, signals.status(), kExitOperatingSystem);

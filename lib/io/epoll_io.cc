@@ -23,7 +23,7 @@ namespace {
 constexpr int kEventsMax = 256;                      // Sockets looked at in one turn.
 constexpr size_t kReadBytesMax = size_t{16} * 1024;  // Of one socket in one turn.
 constexpr size_t kArenaBytes = size_t{512} * 1024;   // Lent to all completions of one turn.
-constexpr int kRunsWithoutLookMax = 4;       // Before the sockets are looked at all the same.
+constexpr int kRunsWithoutLookMax = 4;  // Before the sockets are looked at all the same.
 // epoll_event::data is a slot, or one of these.
 constexpr uint64_t kWakeKey = ~uint64_t{0};
 constexpr uint64_t kWatchKey = uint64_t{1} << 32;  // And the number of the watched descriptor.

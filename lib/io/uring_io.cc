@@ -87,9 +87,9 @@ class UringIo final : public Io {
   io_uring_buf_ring* buffer_ring_ = nullptr;  // mmap of kBuffersMax entries
   char* buffers_ = nullptr;                   // mmap of kBuffersMax * kBufferBytes
   std::vector<uint16_t> lent_;                // Buffers whose bytes the last completions show.
-  SlotTable<int> watched_;      // Descriptors, by the numbers of kWatch; -1 = no longer.
-  std::vector<Slot> rewatch_;   // Polls that have fired.
-  std::vector<Slot> rearm_;                   // Receives that ended for want of buffers or such.
+  SlotTable<int> watched_;     // Descriptors, by the numbers of kWatch; -1 = no longer.
+  std::vector<Slot> rewatch_;  // Polls that have fired.
+  std::vector<Slot> rearm_;    // Receives that ended for want of buffers or such.
   SlotTable<SlotState> slots_;
   uint64_t wake_count_ = 0;  // Where the kernel puts the eventfd's counter.
   MonotonicTime now_ = std::chrono::steady_clock::now();

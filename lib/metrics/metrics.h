@@ -87,7 +87,9 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  Block& At(size_t thread, size_t listener) { return blocks_[thread * listeners_.size() + listener]; }
+  Block& At(size_t thread, size_t listener) {
+    return blocks_[thread * listeners_.size() + listener];
+  }
 
   const std::vector<std::string>& listeners() const { return listeners_; }
   uint64_t Sum(size_t listener, Counter counter, bool enforced = true) const;

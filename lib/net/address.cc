@@ -103,7 +103,8 @@ absl::StatusOr<Address> MakeTcp(std::string host, bool bracketed, std::string_vi
   return address;
 }
 
-absl::StatusOr<Address> ParseHostAndPort(std::string_view text) {  if (text.find('/') != text.npos) {
+absl::StatusOr<Address> ParseHostAndPort(std::string_view text) {
+  if (text.find('/') != text.npos) {
     return Invalid("this is no address (a socket file is written unix:/PATH)");
   }
   if (!text.empty() && text.front() == '[') {

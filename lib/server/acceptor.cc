@@ -191,9 +191,8 @@ void Acceptor::CannotAccept(const BoundListener& listener, int error) {
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (now < next_complaint_) return;
   next_complaint_ = now + kComplaintInterval;
-  log_->error("cannot accept on {} ({}): {}; pausing for {} ms at a time",
-              listener.socket.name(), listener.listener->name, strerrordesc_np(error),
-              kPauseMs);
+  log_->error("cannot accept on {} ({}): {}; pausing for {} ms at a time", listener.socket.name(),
+              listener.listener->name, strerrordesc_np(error), kPauseMs);
 }
 
 }  // namespace bsockd

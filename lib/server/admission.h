@@ -18,8 +18,8 @@ class Admission {
   // Errors: InvalidArgument, naming the listener and the user or group that there is not.
   static absl::StatusOr<Admission> Make(const ListenerConfig& config);
 
-  // Where one is not admitted, or would not be if the list were enforced, that is counted as `deny`,
-  // `allow` or `peer`.
+  // Where one is not admitted, or would not be if the list were enforced, that is counted as
+  // `deny`, `allow` or `peer`.
   bool Admits(const IpAddress& address, Metrics::Block& metrics, Counter deny, Counter allow) const;
   bool Admits(const PeerCredentials& peer, Metrics::Block& metrics, Counter counter) const;
 

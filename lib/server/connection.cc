@@ -223,8 +223,8 @@ void Connection::Answer(Turn& turn, const FrameResult& frame) {
     Count(turn, Counter::kShedRequestsPerSecond, enforced);
     if (enforced) {
       last_ending_ = frame.ending;
-      const std::string text = fmt::format("a client may ask {} times a second here",
-                                           limits.requests_per_second.value);
+      const std::string text =
+          fmt::format("a client may ask {} times a second here", limits.requests_per_second.value);
       if (!listener_->reply_errors) return Fail(turn, "busy", text);
       AppendError(turn, frame.ending, "busy", text);
       return CountRequest(turn, frame.ending);
@@ -233,8 +233,7 @@ void Connection::Answer(Turn& turn, const FrameResult& frame) {
 
   std::string& output = Output(turn);
   const Framer& framer = listener_->reply_framer();
-  const FrameEnding ending =
-      listener_->own_reply_framer ? framer.canonical_ending() : frame.ending;
+  const FrameEnding ending = listener_->own_reply_framer ? framer.canonical_ending() : frame.ending;
   const size_t start = framer.BeginFrame(&output);
   Reply reply(&output);
   absl::Status status =
@@ -419,8 +418,8 @@ void Connection::OnTimer(Turn& turn) {
   Settle(turn);
 }
 
-// No send has completed for a while. Sends complete late when the kernel's own buffer is large; that
-// it holds as much as it did a whole timeout ago is what tells that the peer does not read.
+// No send has completed for a while. Sends complete late when the kernel's own buffer is large;
+// that it holds as much as it did a whole timeout ago is what tells that the peer does not read.
 void Connection::OnNoProgress(Turn& turn) {
   const Limit<Duration>& limit = listener_->timeouts.write;
   const size_t unsent = turn.io->UnsentBytes(fd_.get());

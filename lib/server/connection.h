@@ -192,8 +192,8 @@ class Connection {
 
   size_t drain_bytes_left_ = 0;  // Draining: what had come before, and is still to be read.
   uint64_t requests_ = 0;
-  uint64_t turn_number_ = 0;     // The turn that turn_requests_ counts in.
-  uint32_t turn_requests_ = 0;   // Handled in that turn.
+  uint64_t turn_number_ = 0;       // The turn that turn_requests_ counts in.
+  uint32_t turn_requests_ = 0;     // Handled in that turn.
   uint32_t output_requests_ = 0;   // Whose replies are in output_.
   uint32_t sending_requests_ = 0;  // Whose replies are in sending_.
 

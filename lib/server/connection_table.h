@@ -27,9 +27,8 @@ class ConnectionTable {
     const Slot slot = free_.back();
     free_.pop_back();
     Entry& entry = entries_[slot];
-    entry.connection = std::make_unique<Connection>(ConnectionId{slot, entry.generation},
-                                                    std::move(fd), std::move(listener),
-                                                    std::move(peer));
+    entry.connection = std::make_unique<Connection>(
+        ConnectionId{slot, entry.generation}, std::move(fd), std::move(listener), std::move(peer));
     ++size_;
     return *entry.connection;
   }

@@ -77,8 +77,8 @@ void DatagramService::Answer(Turn& turn, int i) {
   }
   if (batch_.overlong(i)) {
     metrics(turn).Add(Counter::kShedMaxFrame);
-    return AppendError("overlong", fmt::format("a request has at most {} bytes here",
-                                               PayloadBytesMax(limits)));
+    return AppendError("overlong",
+                       fmt::format("a request has at most {} bytes here", PayloadBytesMax(limits)));
   }
   if (payload.size() > limits.max_frame.value) metrics(turn).Add(Counter::kShedMaxFrame, false);
   if (!MayAsk(turn, batch_.sender(i))) {
@@ -125,7 +125,8 @@ bool DatagramService::MayAsk(Turn& turn, const SocketAddress& sender) {
 }
 
 void DatagramService::AppendError(std::string_view code, std::string_view text) {
-  if (listener_->reply_errors) fmt::format_to(std::back_inserter(replies_), "ERR {} {}", code, text);
+  if (listener_->reply_errors)
+    fmt::format_to(std::back_inserter(replies_), "ERR {} {}", code, text);
 }
 
 void DatagramService::SendReplies(Turn& turn, int count) {

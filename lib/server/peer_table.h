@@ -47,8 +47,8 @@ class PeerTable {
   // Addresses above this many share one Peer, so that a flood of addresses costs no memory.
   static constexpr size_t kPeersMax = 65536;
 
-  // The Peer of `address`; all of an IPv6 /64 are one, because a client has as many addresses of its
-  // own there as it likes (RFC 6177).
+  // The Peer of `address`; all of an IPv6 /64 are one, because a client has as many addresses of
+  // its own there as it likes (RFC 6177).
   std::shared_ptr<Peer> Find(const IpAddress& address, MonotonicTime now);
 
  private:

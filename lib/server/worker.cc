@@ -134,8 +134,8 @@ void Worker::ReadMailbox(Turn& turn) {
 }
 
 void Worker::On(Turn& turn, NewConnection& message) {
-  Connection& connection = connections_.Add(std::move(message.fd), std::move(message.listener),
-                                            std::move(message.peer));
+  Connection& connection =
+      connections_.Add(std::move(message.fd), std::move(message.listener), std::move(message.peer));
   if (message.refusal != Refusal::kNone) {
     connection.Refuse(turn, "full", Text(message.refusal));
   } else {
@@ -145,8 +145,8 @@ void Worker::On(Turn& turn, NewConnection& message) {
 
 void Worker::On(Turn& turn, NewDatagramSocket& message) {
   const auto index = static_cast<Slot>(datagrams_.size());
-  datagrams_.push_back(std::make_unique<DatagramService>(std::move(message.socket),
-                                                         std::move(message.listener)));
+  datagrams_.push_back(
+      std::make_unique<DatagramService>(std::move(message.socket), std::move(message.listener)));
   datagrams_.back()->Open(turn, index);
 }
 

@@ -46,8 +46,8 @@ FramingConfig MakeFraming(std::mt19937& random) {
   framing.fixed_bytes = 1 + random() % 50;
   // Flushed messages may end anywhere in the simulation's time, so clients that leave a message
   // unterminated and open are told apart below.
-  const bool delimited = framing.kind == FramingConfig::Kind::kLine ||
-                         framing.kind == FramingConfig::Kind::kDelimiter;
+  const bool delimited =
+      framing.kind == FramingConfig::Kind::kLine || framing.kind == FramingConfig::Kind::kDelimiter;
   if (delimited && random() % 2 == 0) framing.flush_after = std::chrono::seconds(5);
   return framing;
 }
@@ -57,8 +57,8 @@ World MakeWorld(uint32_t seed) {
   const auto below = [&](size_t n) { return random() % n; };
   World world;
   const FramingConfig framing = MakeFraming(random);
-  const bool delimited = framing.kind == FramingConfig::Kind::kLine ||
-                         framing.kind == FramingConfig::Kind::kDelimiter;
+  const bool delimited =
+      framing.kind == FramingConfig::Kind::kLine || framing.kind == FramingConfig::Kind::kDelimiter;
   const size_t endings = framing.kind == FramingConfig::Kind::kDelimiter ? 3 : 2;
   HandlerConfig handler;
   handler.builtin = below(2) == 0 ? Builtin::kEcho : Builtin::kUpper;
@@ -120,7 +120,8 @@ size_t Simulate(uint32_t seed, World* world) {
   Metrics metrics({"sim"}, 1);
   Worker worker(*std::move(mailbox), &metrics, 0, ServerConfig().memory_limit);
   for (const auto& [fd, client] : world->network.clients) {
-    worker.mailbox().Post(NewConnection{.fd = UniqueFd(fd), .listener = world->listener, .peer = nullptr});
+    worker.mailbox().Post(
+        NewConnection{.fd = UniqueFd(fd), .listener = world->listener, .peer = nullptr});
   }
   const auto make_io = [&](int) -> absl::StatusOr<std::unique_ptr<Io>> {
     return std::make_unique<SimIo>(seed, &world->network, &worker.mailbox());
