@@ -101,6 +101,10 @@ TEST(ConfigLimitsTest, BurstIsOneSecondsWorth) {
   EXPECT_EQ(Load("limits: {requests_per_second: 50}").limits.requests_burst, 50);
   EXPECT_EQ(Load("limits: {requests_per_second: off}").limits.requests_burst, 0);
   EXPECT_EQ(Load("limits: {requests_burst: 5, requests_per_second: 50}").limits.requests_burst, 5);
+  constexpr std::string_view kRate = "defaults: {limits: {requests_per_second: 50}}";
+  EXPECT_EQ(Load("", kRate).limits.requests_burst, 50);
+  EXPECT_EQ(Load("limits: {requests_burst: 5}", kRate).limits.requests_burst, 5);
+  EXPECT_EQ(Load("limits: {requests_per_second: 9}", kRate).limits.requests_burst, 9);
 }
 
 TEST(ConfigLimitsTest, TriedOut) {
