@@ -19,8 +19,10 @@ constexpr Duration kShortLingerTimeout = std::chrono::milliseconds(500);
 // The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
 // short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
-// Requests of one connection in one turn; the other connections come next.
+// Requests of one connection in one turn, and bytes of their replies; the other connections come
+// next.
 constexpr uint32_t kTurnRequestsMax = 256;
+constexpr size_t kTurnOutputBytesMax = size_t{256} * 1024;
 // Input kept for a connection that is held for a moment only, before receiving stops.
 constexpr size_t kKeptInputBytesMax = size_t{64} * 1024;
 
@@ -258,7 +260,9 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
     turn_number_ = turn.number;
     turn_requests_ = 0;
   }
-  if (++turn_requests_ == kTurnRequestsMax) {
+  ++turn_requests_;
+  const size_t turn_output_bytes = output_.size() - output_before_turn_;
+  if (turn_requests_ == kTurnRequestsMax || turn_output_bytes >= kTurnOutputBytesMax) {
     holds_ |= kHeldForTurn;
     turn.again.push_back(id_.slot);
   }
@@ -339,6 +343,7 @@ void Connection::Flush(Turn& turn) {
       turn.again.push_back(id_.slot);
     }
   }
+  output_before_turn_ = output_.size();
   FinishIfDone(turn);
   Settle(turn);
 }

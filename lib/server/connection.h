@@ -194,6 +194,7 @@ class Connection {
   uint64_t requests_ = 0;
   uint64_t turn_number_ = 0;       // The turn that turn_requests_ counts in.
   uint32_t turn_requests_ = 0;     // Handled in that turn.
+  size_t output_before_turn_ = 0;  // Bytes of output_ at the end of the turn before.
   uint32_t output_requests_ = 0;   // Whose replies are in output_.
   uint32_t sending_requests_ = 0;  // Whose replies are in sending_.
 
