@@ -34,7 +34,7 @@ constexpr Duration kMemoryRetryMax = std::chrono::milliseconds(300);
 constexpr Duration kMemoryRetryPause = std::chrono::milliseconds(20);
 
 // What an operation's user_data says: its kind, and the slot in the bits above.
-enum class Tag : uint64_t { kReceive, kSend, kCancel, kWake, kWatch };
+enum class Tag : uint64_t { kReceive, kSend, kCancel, kWake, kWatch, kHangUp };
 constexpr int kTagBits = 3;
 uint64_t UserData(Tag tag, Slot slot = 0) {
   return static_cast<uint64_t>(slot) << kTagBits | static_cast<uint64_t>(tag);
@@ -62,6 +62,8 @@ class UringIo final : public Io {
     int fd = -1;
     bool want_receive = false;
     bool receive_armed = false;  // A multishot receive is in the kernel.
+    bool hang_up_armed = false;  // A poll for the end of the peer's stream is in the kernel.
+    bool hang_up_told = false;   // It has fired, as it does once.
     bool rearm_listed = false;   // In `rearm_`.
     bool send_in_flight = false;
     bool detaching = false;
@@ -72,6 +74,7 @@ class UringIo final : public Io {
   void Watch(const Op& op);
   void ArmWatch(Slot slot);
   void ArmReceive(Slot slot, SlotState& state);
+  void ArmHangUp(Slot slot, SlotState& state);
   void ArmWake();
   void RearmLater(Slot slot, SlotState& state);
   void Cancel(uint64_t user_data);
@@ -79,6 +82,7 @@ class UringIo final : public Io {
   void SubmitAndWait(bool wait, std::optional<MonotonicTime> deadline);
   void Reap(std::vector<Completion>* completions);
   void OnReceive(Slot slot, const io_uring_cqe& cqe, std::vector<Completion>* completions);
+  void OnHangUp(Slot slot, std::vector<Completion>* completions);
   void FinishDetach(Slot slot, SlotState& state, std::vector<Completion>* completions);
 
   const int wake_fd_;
@@ -186,6 +190,7 @@ void UringIo::Carry(const Op& op, std::vector<Completion>* completions) {
       state.want_receive = true;
       // A receive that is being cancelled is armed anew when its cancellation is told.
       if (!state.receive_armed) ArmReceive(op.slot, state);
+      if (!state.hang_up_told && !state.hang_up_armed) ArmHangUp(op.slot, state);
       break;
     case Op::Kind::kPause:
       state.want_receive = false;
@@ -211,6 +216,7 @@ void UringIo::Carry(const Op& op, std::vector<Completion>* completions) {
       state.want_receive = false;
       state.detaching = true;
       if (state.receive_armed) Cancel(UserData(Tag::kReceive, op.slot));
+      if (state.hang_up_armed) Cancel(UserData(Tag::kHangUp, op.slot));
       if (state.send_in_flight) Cancel(UserData(Tag::kSend, op.slot));
       FinishDetach(op.slot, state, completions);
       break;
@@ -235,11 +241,26 @@ void UringIo::ArmWatch(Slot slot) {
 
 void UringIo::ArmReceive(Slot slot, SlotState& state) {
   io_uring_sqe* sqe = Sqe();
-  io_uring_prep_recv_multishot(sqe, state.fd, nullptr, 0, 0);
+  if (state.hang_up_told) {
+    io_uring_prep_recv(sqe, state.fd, nullptr, kBufferBytes, 0);
+  } else {
+    io_uring_prep_recv_multishot(sqe, state.fd, nullptr, 0, 0);
+  }
   sqe->flags |= IOSQE_BUFFER_SELECT;
   sqe->buf_group = kBufferGroup;
   io_uring_sqe_set_data64(sqe, UserData(Tag::kReceive, slot));
   state.receive_armed = true;
+}
+
+// A multishot receive may miss the end of the stream, or a reset, that comes together with the last
+// bytes: later kernels than 6.1 stop looking once the socket says that it holds no more bytes, and
+// no event follows. So the end is watched for by itself, and from then on the rest is received
+// piece by piece: each such receive looks at the socket first.
+void UringIo::ArmHangUp(Slot slot, SlotState& state) {
+  io_uring_sqe* sqe = Sqe();
+  io_uring_prep_poll_add(sqe, state.fd, POLLRDHUP);  // Errors are told whether asked for or not.
+  io_uring_sqe_set_data64(sqe, UserData(Tag::kHangUp, slot));
+  state.hang_up_armed = true;
 }
 
 void UringIo::ArmWake() {
@@ -324,6 +345,9 @@ void UringIo::Reap(std::vector<Completion>* completions) {
         rewatch_.push_back(slot);
         completions->push_back({.kind = Completion::Kind::kReadable, .slot = slot});
         break;
+      case Tag::kHangUp:
+        OnHangUp(slot, completions);
+        break;
       case Tag::kWake:
         ArmWake();
         completions->push_back({.kind = Completion::Kind::kWake});
@@ -358,8 +382,21 @@ void UringIo::OnReceive(Slot slot, const io_uring_cqe& cqe, std::vector<Completi
   }
 }
 
+// The multishot receive is ended; when that is told, it is armed anew as what it is from now on.
+void UringIo::OnHangUp(Slot slot, std::vector<Completion>* completions) {
+  SlotState& state = slots_[slot];
+  state.hang_up_armed = false;
+  state.hang_up_told = true;
+  if (state.detaching) {
+    FinishDetach(slot, state, completions);
+  } else if (state.receive_armed) {
+    Cancel(UserData(Tag::kReceive, slot));
+  }
+}
+
 void UringIo::FinishDetach(Slot slot, SlotState& state, std::vector<Completion>* completions) {
-  if (!state.detaching || state.receive_armed || state.send_in_flight) return;
+  if (!state.detaching) return;
+  if (state.receive_armed || state.hang_up_armed || state.send_in_flight) return;
   const bool rearm_listed = state.rearm_listed;
   state = SlotState();
   state.rearm_listed = rearm_listed;
