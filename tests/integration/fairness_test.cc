@@ -44,7 +44,7 @@ std::vector<Flood> Floods() {
       {"Lines", "{builtin: upper}", "line", "", lines},
       {"LargeLines", "{builtin: echo}", "line", "", std::string(kBytes, 'x') + "\n"},
       {"NoReplies", "{builtin: discard}", "{fixed: 1}", "", std::string(kBytes, 'x')},
-      {"NoRepliesOneByOne", "{builtin: discard}", "{fixed: 1}", "max_pipeline: 1",
+      {"NoRepliesFewAtATime", "{builtin: discard}", "{fixed: 1}", "max_pipeline: 16",
        std::string(kBytes, 'x')},
       {"RawBytes", "{builtin: echo}", "raw", "max_frame: 1", std::string(kBytes, 'x')},
       {"ShortLinesWithLargeReplies", fmt::format("{{reply: \"{}\"}}", std::string(4096, 'r')),
