@@ -70,6 +70,8 @@ class Watch {
     return 0;
   }
 
+  void LogRest() { report_.LogRest(log_); }
+
  private:
   int ReadSignal() {
     signalfd_siginfo info{};
@@ -138,6 +140,7 @@ int Serve(Server& server, const UniqueFd& signals, Duration drain_timeout, const
       std::_Exit(kExitOperatingSystem);
     }
   }
+  watch.LogRest();
   if (server.connections_cut() > 0) {
     log.warn("stopped; {} connections were cut unfinished", server.connections_cut());
   } else {

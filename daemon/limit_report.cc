@@ -24,6 +24,10 @@ LimitReport::LimitReport(const Metrics& metrics)
 void LimitReport::Log(MonotonicTime now, spdlog::logger& log) {
   if (now < next_) return;
   next_ = now + kReportInterval;
+  LogRest(log);
+}
+
+void LimitReport::LogRest(spdlog::logger& log) {
   size_t at = 0;
   for (size_t listener = 0; listener < metrics_.listeners().size(); ++listener) {
     for (size_t c = 0; c < kCounters; ++c) {
@@ -32,6 +36,7 @@ void LimitReport::Log(MonotonicTime now, spdlog::logger& log) {
         const uint64_t count = metrics_.Sum(listener, static_cast<Counter>(c), enforced);
         const uint64_t more = count - std::exchange(told_[at++], count);
         std::string_view what = WhatHappened(family);
+        if (reason == "reply") what = "replies lost";
         if (!enforced && !reason.empty() && what.empty()) what = "connections held";
         if (more == 0 || what.empty()) continue;
         // An end that the client or the stop has brought about is no news.

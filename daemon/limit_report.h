@@ -23,6 +23,8 @@ class LimitReport {
 
   // Logs what has happened since the last lines, unless these are younger than kReportInterval.
   void Log(MonotonicTime now, spdlog::logger& log);
+  // The same, however young these are: for the end.
+  void LogRest(spdlog::logger& log);
 
  private:
   const Metrics& metrics_;

@@ -64,10 +64,11 @@ int Main(int argc, char** argv) {
 
   const std::variant<Config, ExitStatus> effective = EffectiveConfig(flags);
   if (const auto* status = std::get_if<ExitStatus>(&effective)) return *status;
-  const Config& config = std::get<Config>(effective);
+  Config config = std::get<Config>(effective);
   if (flags.dump_config) return Print(DumpConfig(config));
   if (flags.test) return Print(ConfigFile(flags) + ": ok\n");
 
+  config.server.workers = WorkerCount(config.server);  // From here on it does not change.
   const std::unique_ptr<spdlog::logger> log = MakeLogger(config.log);
   RequestLog request_log(STDOUT_FILENO, config.log.format == LogFormat::kJson);
   log->info("bsockd {} starting", kVersion);

@@ -24,6 +24,7 @@ constexpr int kEventsMax = 256;                      // Sockets looked at in one
 constexpr size_t kReadBytesMax = size_t{16} * 1024;  // Of one socket in one turn.
 constexpr size_t kArenaBytes = size_t{512} * 1024;   // Lent to all completions of one turn.
 constexpr int kRunsWithoutLookMax = 4;  // Before the sockets are looked at all the same.
+constexpr Duration kWatchRetryInterval = std::chrono::milliseconds(100);
 // epoll_event::data is a slot, or one of these.
 constexpr uint64_t kWakeKey = ~uint64_t{0};
 constexpr uint64_t kWatchKey = uint64_t{1} << 32;  // And the number of the watched descriptor.
@@ -58,6 +59,7 @@ class EpollIo final : public Io {
   const std::unique_ptr<char[]> arena_;
   size_t arena_used_ = 0;
   SlotTable<SlotState> slots_;
+  std::vector<Op> unwatched_;  // kWatch that failed, to be tried again.
   // Events fetched and not yet dispatched, because the arena was full: [next_event_, event_count_).
   std::array<epoll_event, kEventsMax> events_;
   int next_event_ = 0;
@@ -70,7 +72,11 @@ MonotonicTime EpollIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTi
                            std::vector<Completion>* completions) {
   completions->clear();
   arena_used_ = 0;
+  for (const Op& op : std::exchange(unwatched_, {})) Watch(op);
   for (const Op& op : ops) Carry(op, completions);
+  if (!unwatched_.empty()) {
+    deadline = std::min(deadline.value_or(MonotonicTime::max()), now_ + kWatchRetryInterval);
+  }
   // Sends that completed at once are told before anything is waited for: their owners may have
   // more to do, and asking the kernel in between would be a system call for nothing. But not again
   // and again: connections with much to send would starve those that ask.
@@ -125,10 +131,9 @@ void EpollIo::Watch(const Op& op) {
   event.events = EPOLLIN;
   event.data.u64 = kWatchKey | op.slot;
   const bool add = op.kind == Op::Kind::kWatch;
-  if (epoll_ctl(epoll_.get(), add ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, op.fd, &event) != 0) {
-    std::perror("bsockd: epoll_ctl");  // Out of memory, before the first datagram.
-    std::abort();
-  }
+  std::erase_if(unwatched_, [&](const Op& failed) { return failed.slot == op.slot; });
+  const int result = epoll_ctl(epoll_.get(), add ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, op.fd, &event);
+  if (add && result != 0) unwatched_.push_back(op);  // Out of memory.
 }
 
 void EpollIo::UpdateInterest(Slot slot, SlotState& state, std::vector<Completion>* completions) {

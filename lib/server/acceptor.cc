@@ -14,7 +14,7 @@ constexpr int kBatchMax = 64;         // Connections of one listener before the 
 constexpr int kFinalBatchMax = 4096;  // Of one listener when accepting stops: a whole backlog.
 constexpr int kPauseMs = 100;         // After running out of descriptors or memory.
 constexpr Duration kComplaintInterval = std::chrono::seconds(1);
-// Connections above the limit that are told so at a time; more are closed without a word.
+// Connections above the limit that workers are telling so at a time.
 constexpr size_t kRefusedMax = 64;
 
 }  // namespace
@@ -125,10 +125,19 @@ void Acceptor::Take(UniqueFd fd, const SocketAddress& address,
     connection.peer.reset();
     size_t gone = 0;
     for (const auto& worker : workers_) gone += worker->refusals_closed();
-    if (!listener->reply_errors || refused_ - gone >= kRefusedMax) return;
+    if (!listener->reply_errors) return;
+    if (refused_ - gone >= kRefusedMax) return RefuseHere(connection);
     ++refused_;
   }
   HandOver(std::move(connection));
+}
+
+// Without waiting for the client to read it, so a client that has sent something may not see it.
+void Acceptor::RefuseHere(const NewConnection& connection) {
+  const Framer& framer = connection.listener->reply_framer();
+  std::string frame;
+  AppendErrorFrame(framer, framer.canonical_ending(), "full", TextOf(connection.refusal), &frame);
+  send(connection.fd.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 bool Acceptor::Admits(int fd, const Listener& listener, const std::optional<IpAddress>& address) {
@@ -140,7 +149,8 @@ bool Acceptor::Admits(int fd, const Listener& listener, const std::optional<IpAd
   }
   if (!admission.asks_peer()) return true;
   const absl::StatusOr<PeerCredentials> peer = CredentialsOf(fd);
-  return peer.ok() && admission.Admits(*peer, metrics, Counter::kRefusedPeer);
+  return admission.Admits(peer.ok() ? std::optional(*peer) : std::nullopt, metrics,
+                          Counter::kRefusedPeer);
 }
 
 Refusal Acceptor::WhyNot(const Listener& listener, const Peer* peer) {

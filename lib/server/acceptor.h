@@ -50,6 +50,7 @@ class Acceptor {
   Outcome AcceptOne(const BoundListener& listener);
   void Take(UniqueFd fd, const SocketAddress& address,
             const std::shared_ptr<const Listener>& listener);
+  void RefuseHere(const NewConnection& connection);
   bool Admits(int fd, const Listener& listener, const std::optional<IpAddress>& address);
   // What stands against one more connection, of `peer`, which may be null.
   Refusal WhyNot(const Listener& listener, const Peer* peer);

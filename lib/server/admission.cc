@@ -37,9 +37,9 @@ bool Admission::Admits(const IpAddress& address, Metrics::Block& metrics, Counte
   return true;
 }
 
-bool Admission::Admits(const PeerCredentials& peer, Metrics::Block& metrics,
+bool Admission::Admits(const std::optional<PeerCredentials>& peer, Metrics::Block& metrics,
                        Counter counter) const {
-  if (peer_.Allows(peer)) return true;
+  if (peer ? peer_.Allows(*peer) : peer_.empty()) return true;
   metrics.Add(counter, enforce_peer_);
   return !enforce_peer_;
 }

@@ -3,6 +3,8 @@
 
 #include <absl/status/statusor.h>
 
+#include <optional>
+
 #include "lib/config/config.h"
 #include "lib/metrics/metrics.h"
 #include "lib/net/access_list.h"
@@ -21,7 +23,9 @@ class Admission {
   // Where one is not admitted, or would not be if the list were enforced, that is counted as
   // `deny`, `allow` or `peer`.
   bool Admits(const IpAddress& address, Metrics::Block& metrics, Counter deny, Counter allow) const;
-  bool Admits(const PeerCredentials& peer, Metrics::Block& metrics, Counter counter) const;
+  // Nothing is known of `peer` without a value; it is on no list.
+  bool Admits(const std::optional<PeerCredentials>& peer, Metrics::Block& metrics,
+              Counter counter) const;
 
   // Whether anyone at all is kept away, by address or by user.
   bool asks_address() const { return !allow_.empty() || !deny_.empty(); }

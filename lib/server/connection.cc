@@ -10,12 +10,6 @@
 namespace bsockd {
 namespace {
 
-// How long a peer may take to end its side after the last reply is sent: without sending anything,
-// and altogether. One that was too slow already, or that a drain waits for, has less.
-constexpr Duration kLingerIdleTimeout = std::chrono::seconds(2);
-constexpr Duration kLingerTimeout = std::chrono::seconds(10);
-constexpr Duration kShortLingerTimeout = std::chrono::milliseconds(500);
-
 // The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
 // short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
@@ -23,17 +17,8 @@ constexpr size_t kJoinBytesMin = 256;
 // next.
 constexpr uint32_t kTurnRequestsMax = 256;
 constexpr size_t kTurnOutputBytesMax = size_t{256} * 1024;
-// Input kept for a connection that is held for a moment only, before receiving stops.
-constexpr size_t kKeptInputBytesMax = size_t{64} * 1024;
-
 // A send that has not completed within this part of the write timeout is watched from then on.
 constexpr int kFirstLookDivisor = 4;
-
-constexpr size_t kOwnStringBytes = 15;  // Up to here a std::string has no buffer.
-
-size_t BufferBytes(const std::string& buffer) {
-  return buffer.capacity() > kOwnStringBytes ? buffer.capacity() : 0;
-}
 
 }  // namespace
 
@@ -41,6 +26,7 @@ void Connection::Open(Turn& turn) { Settle(turn); }
 
 void Connection::Refuse(Turn& turn, std::string_view code, std::string_view text) {
   refused_ = true;
+  hurried_ = true;
   Fail(turn, code, text);
   FinishIfDone(turn);
   Settle(turn);
@@ -63,9 +49,7 @@ void Connection::OnReceived(Turn& turn, int result, std::string_view bytes) {
     }
     return;
   }
-  if (state_ == State::kLingering) {
-    wait_until_ = std::min(linger_end_, turn.now + kLingerIdleTimeout);
-  }
+  if (state_ == State::kLingering) LingerOn(turn);
   if (state_ != State::kOpen) return;  // Dropped; see "Lingering".
   TakeInput(turn, bytes);
   AfterInput(turn);
@@ -91,10 +75,10 @@ void Connection::JoinInput(Turn& turn, std::string_view* bytes) {
     input_.append(bytes->substr(0, joined));
     size_t handled = HandleFrame(turn, input_);
     // What is dropped of an overlong frame may end before what is new.
-    while (handled > 0 && handled < kept && takes_input()) {
+    while (handled > 0 && handled < kept) {
       input_.erase(0, handled);
       kept -= handled;
-      handled = HandleFrame(turn, input_);
+      handled = takes_input() ? HandleFrame(turn, input_) : 0;
     }
     if (handled >= kept) {
       bytes->remove_prefix(handled - kept);
@@ -123,7 +107,7 @@ size_t Connection::HandleFrames(Turn& turn, std::string_view bytes) {
 size_t Connection::HandleFrame(Turn& turn, std::string_view bytes) {
   const FrameResult result = listener_->framer->Next(bytes, framer_state_);
   size_t consumed = HandleResult(turn, result);
-  if (result.kind == FrameResult::Kind::kError && state_ == State::kOpen) {
+  if (result.kind == FrameResult::Kind::kError && takes_input()) {
     // The frame is overlong and to be skipped: as much of it as has come.
     bytes.remove_prefix(consumed);
     if (!bytes.empty()) {
@@ -138,9 +122,7 @@ size_t Connection::HandleResult(Turn& turn, const FrameResult& result) {
     case FrameResult::Kind::kNeedMore:
       return 0;
     case FrameResult::Kind::kDiscard:
-      if (framer_state_.skipping || framer_state_.to_skip > 0) break;
-      wait_ = Wait::kNothing;
-      overlong_told_ = false;
+      EndOfFrameIfSkipped();
       break;
     case FrameResult::Kind::kFrame:
       wait_ = Wait::kNothing;
@@ -148,6 +130,7 @@ size_t Connection::HandleResult(Turn& turn, const FrameResult& result) {
       break;
     case FrameResult::Kind::kError:
       OnFrameError(turn, result);
+      if (result.resumable) EndOfFrameIfSkipped();
       break;
   }
   if (draining_ && result.consumed > 0) {
@@ -158,15 +141,23 @@ size_t Connection::HandleResult(Turn& turn, const FrameResult& result) {
   return result.consumed;
 }
 
+// An overlong frame may have come to its end.
+void Connection::EndOfFrameIfSkipped() {
+  if (framer_state_.skipping || framer_state_.to_skip > 0) return;
+  wait_ = Wait::kNothing;
+  overlong_told_ = false;
+}
+
 void Connection::OnFrameError(Turn& turn, const FrameResult& result) {
   switch (result.error) {
     case FrameError::kOverlong: {
       const std::string text =
           fmt::format("a request has at most {} bytes here", listener_->limits.max_frame.value);
       Count(turn, result.resumable ? Counter::kShedMaxFrame : Counter::kCutMaxFrame);
+      overlong_told_ = true;
+      if (result.resumable && !MayAsk(turn)) return Shed(turn, ErrorEnding());
       if (!result.resumable || !listener_->reply_errors) return Fail(turn, "overlong", text);
       AppendError(turn, ErrorEnding(), "overlong", text);
-      overlong_told_ = true;
       CountRequest(turn, ErrorEnding());
       return;
     }
@@ -197,9 +188,7 @@ void Connection::AfterInput(Turn& turn) {
 void Connection::HandleRest(Turn& turn, bool eof) {
   if (input_.empty()) {  // The end of an overlong message, of which nothing was kept.
     framer_state_ = FramerState();
-    overlong_told_ = false;
-    wait_ = Wait::kNothing;
-    return;
+    return EndOfFrameIfSkipped();
   }
   const FrameResult result = listener_->framer->Rest(kept_input(), framer_state_, eof);
   DropHandledInput(turn, HandleResult(turn, result));
@@ -220,18 +209,7 @@ void Connection::DropHandledInput(Turn& turn, size_t handled) {
 void Connection::Answer(Turn& turn, const FrameResult& frame) {
   const LimitsConfig& limits = listener_->limits;
   if (frame.payload.size() > limits.max_frame.value) Count(turn, Counter::kShedMaxFrame, false);
-  if (peer_ && listener_->request_rate && !peer_->TakeToken(turn.now, *listener_->request_rate)) {
-    const bool enforced = limits.requests_per_second.enforce;
-    Count(turn, Counter::kShedRequestsPerSecond, enforced);
-    if (enforced) {
-      last_ending_ = frame.ending;
-      const std::string text =
-          fmt::format("a client may ask {} times a second here", limits.requests_per_second.value);
-      if (!listener_->reply_errors) return Fail(turn, "busy", text);
-      AppendError(turn, frame.ending, "busy", text);
-      return CountRequest(turn, frame.ending);
-    }
-  }
+  if (!MayAsk(turn)) return Shed(turn, frame.ending);
 
   std::string& output = Output(turn);
   const Framer& framer = listener_->reply_framer();
@@ -249,6 +227,24 @@ void Connection::Answer(Turn& turn, const FrameResult& frame) {
     AppendError(turn, ending, "failed", MessageOf(status));
   }
   CountRequest(turn, frame.ending);
+}
+
+// Whether the client's address has a request left.
+bool Connection::MayAsk(Turn& turn) {
+  if (!listener_->request_rate || !peer_) return true;
+  if (peer_->requests.Take(turn.now, *listener_->request_rate)) return true;
+  const bool enforced = listener_->limits.requests_per_second.enforce;
+  Count(turn, Counter::kShedRequestsPerSecond, enforced);
+  return !enforced;
+}
+
+// Instead of a request's reply.
+void Connection::Shed(Turn& turn, FrameEnding ending) {
+  const std::string text = fmt::format("a client may ask {} times a second here",
+                                       listener_->limits.requests_per_second.value);
+  if (!listener_->reply_errors) return Fail(turn, "busy", text);
+  AppendError(turn, ending, "busy", text);
+  CountRequest(turn, ending);
 }
 
 // One more request has its reply in the output: whether the next has to wait.
@@ -274,7 +270,8 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
       Count(turn, Counter::kHeldPipeline, limits.max_pipeline.enforce);
     }
   }
-  if (output_bytes() >= limits.output_high.value && (holds_ & kHeldForOutput) == 0) {
+  if (output_bytes() >= limits.output_high.value && !output_is_high_) {
+    output_is_high_ = true;
     if (limits.output_high.enforce) holds_ |= kHeldForOutput;
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
   }
@@ -291,14 +288,8 @@ FrameEnding Connection::ErrorEnding() const {
 
 void Connection::AppendError(Turn& turn, FrameEnding ending, std::string_view code,
                              std::string_view text) {
-  std::string& output = Output(turn);
-  const Framer& framer = listener_->reply_framer();
-  if (listener_->own_reply_framer) ending = framer.canonical_ending();
-  const size_t start = framer.BeginFrame(&output);
-  const size_t payload = output.size();
-  output.append("ERR ").append(code).append(" ").append(text);
-  output.resize(payload + std::min(output.size() - payload, framer.payload_bytes_max()));
-  if (!framer.EndFrame(start, ending, &output).ok()) output.resize(start);
+  if (listener_->own_reply_framer) ending = listener_->reply_framer().canonical_ending();
+  AppendErrorFrame(listener_->reply_framer(), ending, code, text, &Output(turn));
 }
 
 // The connection is of no use from here on: says why, and finishes.
@@ -375,194 +366,15 @@ void Connection::OnSent(Turn& turn, int result) {
   }
   const LimitsConfig& limits = listener_->limits;
   Holds over = 0;
-  if (output_bytes() <= limits.output_low) over |= kHeldForOutput;
+  if (output_bytes() <= limits.output_low) {
+    output_is_high_ = false;
+    over |= kHeldForOutput;
+  }
   if (int64_t{output_requests_} + sending_requests_ < limits.max_pipeline.value) {
     over |= kHeldForPipeline;
   }
   if (Release(over)) return Resume(turn);
   FinishIfDone(turn);
-  Settle(turn);
-}
-
-void Connection::Continue(Turn& turn) {
-  if (Release(kHeldForTurn)) Resume(turn);
-}
-
-void Connection::HoldForMemory(Turn& turn, bool enforced) {
-  Count(turn, Counter::kHeldMemory, enforced);
-  if (enforced) holds_ |= kHeldForMemory;
-  Settle(turn);
-}
-
-void Connection::ReleaseForMemory(Turn& turn) {
-  if (Release(kHeldForMemory)) Resume(turn);
-}
-
-bool Connection::Release(Holds holds) {
-  if ((holds_ & holds) == 0) return false;
-  holds_ &= static_cast<Holds>(~holds);
-  return true;
-}
-
-void Connection::Resume(Turn& turn) {
-  if (takes_input()) HandleKeptInput(turn);
-  AfterInput(turn);
-}
-
-void Connection::OnTimer(Turn& turn) {
-  if (turn.now >= write_until_) {
-    OnNoProgress(turn);
-  } else if (turn.now >= flush_at_) {
-    flush_at_ = MonotonicTime::max();
-    if (takes_input() && amid_frame()) HandleRest(turn, /*eof=*/false);
-    return AfterInput(turn);
-  } else if (turn.now >= wait_until_) {
-    OnWaitedTooLong(turn);
-  }
-  FinishIfDone(turn);
-  Settle(turn);
-}
-
-// No send has completed for a while. Sends complete late when the kernel's own buffer is large;
-// that it holds as much as it did a whole timeout ago is what tells that the peer does not read.
-void Connection::OnNoProgress(Turn& turn) {
-  const Limit<Duration>& limit = listener_->timeouts.write;
-  const size_t unsent = turn.io->UnsentBytes(fd_.get());
-  if (unsent_before_ == 0 || unsent < unsent_before_) {
-    unsent_before_ = std::max<size_t>(unsent, 1);
-    write_until_ = turn.now + limit.value;
-    return;
-  }
-  Count(turn, Counter::kCutWrite, limit.enforce);
-  write_until_ = MonotonicTime::max();
-  if (limit.enforce) Detach(turn, Op::Kind::kAbort);
-}
-
-void Connection::OnWaitedTooLong(Turn& turn) {
-  wait_until_ = MonotonicTime::max();
-  const TimeoutsConfig& timeouts = listener_->timeouts;
-  switch (wait_) {
-    case Wait::kNothing:
-      return;
-    case Wait::kLinger:
-      return Detach(turn);
-    case Wait::kFirstByte:
-      Count(turn, Counter::kCutFirstByte, timeouts.first_byte.enforce);
-      if (timeouts.first_byte.enforce) state_ = State::kFinishing;
-      break;
-    case Wait::kIdle:
-      Count(turn, Counter::kCutIdle, timeouts.idle.enforce);
-      if (timeouts.idle.enforce) state_ = State::kFinishing;
-      break;
-    case Wait::kFrame:
-      Count(turn, held_for_memory() ? Counter::kShedMemory : Counter::kCutFrame,
-            timeouts.frame.enforce);
-      if (!timeouts.frame.enforce) return;
-      if (overlong_told_) {
-        state_ = State::kFinishing;
-      } else if (held_for_memory()) {
-        Fail(turn, "busy", "the server is short of memory");
-      } else {
-        Fail(turn, "timeout", "the request did not come to its end in time");
-      }
-      break;
-  }
-  timed_out_ = true;
-}
-
-void Connection::BeginDrain(Turn& turn) {
-  draining_ = true;
-  if (state_ == State::kLingering) {
-    linger_end_ = std::min(linger_end_, turn.now + kShortLingerTimeout);
-    wait_until_ = std::min(wait_until_, linger_end_);
-  }
-  if (state_ == State::kOpen) {
-    drain_bytes_left_ = kept_input().size() + turn.io->UnreadBytes(fd_.get());
-    if (drain_bytes_left_ == 0) state_ = State::kFinishing;
-  }
-  FinishIfDone(turn);
-  Settle(turn);
-}
-
-void Connection::Cut(Turn& turn) {
-  if (state_ == State::kDetaching) return;
-  if (!idle()) Count(turn, Counter::kCutStop);
-  Detach(turn);
-}
-
-void Connection::FinishIfDone(Turn& turn) {
-  if (state_ != State::kFinishing || sending_in_flight_ || !output_.empty()) return;
-  DropInput(turn);
-  if (input_ended_) {
-    Detach(turn);
-    return;
-  }
-  state_ = State::kLingering;
-  Push(turn, Op::Kind::kShutdownWrite);
-  linger_end_ = turn.now + (draining_ || timed_out_ ? kShortLingerTimeout : kLingerTimeout);
-  wait_ = Wait::kLinger;
-  wait_until_ = std::min(linger_end_, turn.now + kLingerIdleTimeout);
-}
-
-// At the end of whatever happened: what follows from the state for reading, time and memory.
-void Connection::Settle(Turn& turn) {
-  if (state_ != State::kDetaching) {
-    UpdateReceiving(turn);
-    UpdateWait(turn);
-    ArmTimer(turn);
-  }
-  const size_t bytes = BufferBytes(input_) + BufferBytes(output_) + BufferBytes(sending_);
-  turn.buffer_bytes += static_cast<int64_t>(bytes) - static_cast<int64_t>(buffer_bytes_);
-  buffer_bytes_ = bytes;
-}
-
-void Connection::UpdateReceiving(Turn& turn) {
-  bool wanted = !input_ended_;
-  if (state_ == State::kOpen) {
-    const bool held_long = (holds_ & (kHeldForOutput | kHeldForMemory)) != 0;
-    const bool kept_much = holds_ != 0 && kept_input().size() >= kKeptInputBytesMax;
-    wanted = wanted && !held_long && !kept_much;
-  }
-  if (wanted == receiving_ || input_ended_) return;
-  receiving_ = wanted;
-  Push(turn, wanted ? Op::Kind::kReceive : Op::Kind::kPause);
-}
-
-void Connection::UpdateWait(Turn& turn) {
-  if (state_ == State::kLingering) return;
-  const TimeoutsConfig& timeouts = listener_->timeouts;
-  Wait wanted = Wait::kNothing;
-  const Limit<Duration>* timeout = nullptr;
-  if (state_ == State::kOpen && !input_ended_) {
-    if (!heard_) {
-      wanted = Wait::kFirstByte;
-      timeout = &timeouts.first_byte;
-    } else if (amid_frame()) {
-      // A frame that waits for memory has its time, too: else all could wait for each other.
-      if ((holds_ & ~kHeldForMemory) == 0) wanted = Wait::kFrame;
-      timeout = &timeouts.frame;
-    } else if (holds_ == 0 && output_bytes() == 0) {
-      wanted = Wait::kIdle;
-      timeout = &timeouts.idle;
-    }
-  }
-  if (wanted == wait_) return;
-  wait_ = wanted;
-  wait_until_ = wanted == Wait::kNothing ? MonotonicTime::max() : turn.now + timeout->value;
-}
-
-void Connection::ArmTimer(Turn& turn) {
-  const MonotonicTime next = std::min({wait_until_, flush_at_, write_until_});
-  if (next == MonotonicTime::max() || (timer_.armed() && timer_at_ <= next)) return;
-  timer_at_ = next;
-  turn.timers.Arm(&timer_, next);
-}
-
-void Connection::Detach(Turn& turn, Op::Kind how) {
-  state_ = State::kDetaching;
-  turn.timers.Cancel(&timer_);
-  DropInput(turn);
-  Push(turn, how);
   Settle(turn);
 }
 

@@ -13,8 +13,9 @@
 // or time is up.
 //
 // Held: an open connection whose input has to wait, because its output is full, because too many of
-// its requests are unanswered, because it has had its share of this turn, or because the server is
-// short of memory. What has come is kept; when much of it is kept, receiving stops.
+// its requests are unanswered, or because it has had its share of this turn. What has come is kept;
+// when much of it is kept, receiving stops. While the server is short of memory, only receiving
+// stops.
 //
 // Thread: its worker's. Lifetime: its slot's, from accept to kDetached.
 #pragma once
@@ -97,7 +98,7 @@ class Connection {
   void ReleaseForMemory(Turn& turn);
   bool held_for_memory() const { return (holds_ & kHeldForMemory) != 0; }
   // Whether it takes more memory as long as it is read from.
-  bool can_grow() const { return state_ == State::kOpen && !held_for_memory(); }
+  bool can_grow() const { return state_ == State::kOpen && !input_ended_ && !held_for_memory(); }
 
   // Whether nothing asked is unanswered: no part of a frame, no unsent reply.
   bool idle() const { return input_.empty() && output_.empty() && !sending_in_flight_; }
@@ -137,6 +138,9 @@ class Connection {
   void CountRequest(Turn& turn, FrameEnding ending);
   void AppendError(Turn& turn, FrameEnding ending, std::string_view code, std::string_view text);
   void OnFrameError(Turn& turn, const FrameResult& result);
+  void EndOfFrameIfSkipped();
+  bool MayAsk(Turn& turn);
+  void Shed(Turn& turn, FrameEnding ending);
   void Fail(Turn& turn, std::string_view code, std::string_view text);
   FrameEnding ErrorEnding() const;
 
@@ -156,13 +160,15 @@ class Connection {
   void OnNoProgress(Turn& turn);
 
   void FinishIfDone(Turn& turn);
+  void LingerOn(Turn& turn);
   void Detach(Turn& turn, Op::Kind how = Op::Kind::kDetach);
   void Push(Turn& turn, Op::Kind kind, std::string_view data = {});
   void Count(Turn& turn, Counter counter, bool enforced = true) const {
     turn.metrics[listener_->index].Add(counter, enforced);
   }
   size_t output_bytes() const { return output_.size() + sending_.size() - sent_; }
-  bool takes_input() const { return state_ == State::kOpen && holds_ == 0; }
+  // Without memory it is not read from, but what has come is handled: that gives memory back.
+  bool takes_input() const { return state_ == State::kOpen && (holds_ & ~kHeldForMemory) == 0; }
   bool amid_frame() const {
     return !input_.empty() || framer_state_.skipping || framer_state_.to_skip > 0;
   }
@@ -207,8 +213,9 @@ class Connection {
   bool input_ended_ = false;
   bool draining_ = false;
   bool overlong_told_ = false;  // The frame that is being skipped has had its answer.
-  bool timed_out_ = false;
+  bool hurried_ = false;        // Its client has had its time, and has little for the end.
   bool refused_ = false;
+  bool output_is_high_ = false;  // Has been above output_high, and not down at output_low since.
   bool sending_in_flight_ = false;
   bool listed_unsent_ = false;
 };

@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kPayloadBytesMax = 65535;  // No UDP datagram is longer, and few Unix ones.
 constexpr size_t kKeptReplyBytesMax = size_t{256} * 1024;
 constexpr int kDrainBatchesMax = 256;
+// Of `ERR busy` to one address.
+constexpr RequestRate kComplaintRate = {.interval = std::chrono::milliseconds(10), .burst = 100};
 constexpr Duration kPause = std::chrono::milliseconds(100);  // When the system is out of memory.
 
 size_t PayloadBytesMax(const LimitsConfig& limits) {
@@ -75,16 +77,16 @@ void DatagramService::Answer(Turn& turn, int i) {
     has_reply_[i] = false;
     return;
   }
+  if (!MayAsk(turn, i)) {
+    return AppendError("busy", fmt::format("a client may ask {} times a second here",
+                                           limits.requests_per_second.value));
+  }
   if (batch_.overlong(i)) {
     metrics(turn).Add(Counter::kShedMaxFrame);
     return AppendError("overlong",
                        fmt::format("a request has at most {} bytes here", PayloadBytesMax(limits)));
   }
   if (payload.size() > limits.max_frame.value) metrics(turn).Add(Counter::kShedMaxFrame, false);
-  if (!MayAsk(turn, batch_.sender(i))) {
-    return AppendError("busy", fmt::format("a client may ask {} times a second here",
-                                           limits.requests_per_second.value));
-  }
   const size_t start = replies_.size();
   Reply reply(&replies_);
   const absl::Status status =
@@ -104,23 +106,23 @@ bool DatagramService::Admits(Turn& turn, int i) {
     return listener_->admission.Admits(*address, metrics(turn), Counter::kShedDeny,
                                        Counter::kShedAllow);
   }
-  return listener_->admission.Admits(batch_.credentials(i).value_or(PeerCredentials{
-                                         .uid = uid_t(-1), .gid = gid_t(-1), .groups = {}}),
-                                     metrics(turn), Counter::kShedPeer);
+  return listener_->admission.Admits(batch_.credentials(i), metrics(turn), Counter::kShedPeer);
 }
 
-// Whether the sender's address has a request left.
-bool DatagramService::MayAsk(Turn& turn, const SocketAddress& sender) {
+// Whether the sender's address has a request left. How often it is told that it has none has a
+// bound, too, because a sender's address may be forged, and the answers hit somebody else then.
+bool DatagramService::MayAsk(Turn& turn, int i) {
   if (!listener_->request_rate) return true;
-  const std::optional<IpAddress> address = IpAddress::From(sender);
+  const std::optional<IpAddress> address = IpAddress::From(batch_.sender(i));
   if (!address) return true;
   KnownPeer& known = known_peers_[absl::HashOf(address->v6, address->bytes) % kKnownPeers];
   if (!known.peer || known.address != *address) {
     known = {*address, listener_->peers->Find(*address, turn.now)};
   }
-  if (known.peer->TakeToken(turn.now, *listener_->request_rate)) return true;
+  if (known.peer->requests.Take(turn.now, *listener_->request_rate)) return true;
   const bool enforced = listener_->limits.requests_per_second.enforce;
   metrics(turn).Add(Counter::kShedRequestsPerSecond, enforced);
+  if (enforced && !known.peer->complaints.Take(turn.now, kComplaintRate)) has_reply_[i] = false;
   return !enforced;
 }
 

@@ -42,7 +42,7 @@ class DatagramService {
   int AnswerBatch(Turn& turn);
   void Answer(Turn& turn, int i);
   bool Admits(Turn& turn, int i);
-  bool MayAsk(Turn& turn, const SocketAddress& sender);
+  bool MayAsk(Turn& turn, int i);
   void AppendError(std::string_view code, std::string_view text);
   void SendReplies(Turn& turn, int count);
   Metrics::Block& metrics(Turn& turn) const { return turn.metrics[listener_->index]; }

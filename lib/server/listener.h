@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lib/base/clock.h"
 #include "lib/config/config.h"
@@ -33,5 +34,10 @@ struct Listener {
 
   const Framer& reply_framer() const { return own_reply_framer ? *own_reply_framer : *framer; }
 };
+
+// Appends `ERR <code> <text>` as a reply that ends with `ending`, cut where the framing has no room
+// for all of it.
+void AppendErrorFrame(const Framer& framer, FrameEnding ending, std::string_view code,
+                      std::string_view text, std::string* out);
 
 }  // namespace bsockd

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string_view>
 #include <variant>
 
 #include "lib/base/unique_fd.h"
@@ -13,6 +15,7 @@ namespace bsockd {
 
 // Why a connection is not served; each is told `ERR full`.
 enum class Refusal : uint8_t { kNone, kServerFull, kListenerFull, kAddressFull, kMemory };
+std::string_view TextOf(Refusal refusal);
 
 // Acceptor to worker: a connection to own.
 struct NewConnection {

@@ -13,7 +13,7 @@ int64_t Nanoseconds(MonotonicTime time) { return time.time_since_epoch().count()
 
 }  // namespace
 
-bool Peer::TakeToken(MonotonicTime now, const RequestRate& rate) {
+bool TokenBucket::Take(MonotonicTime now, const RequestRate& rate) {
   const int64_t latest = Nanoseconds(now) + (rate.burst - 1) * rate.interval.count();
   int64_t full_at = full_at_.load(std::memory_order_relaxed);
   for (;;) {
@@ -26,9 +26,12 @@ bool Peer::TakeToken(MonotonicTime now, const RequestRate& rate) {
   }
 }
 
+bool TokenBucket::IsFull(MonotonicTime now) const {
+  return full_at_.load(std::memory_order_relaxed) <= Nanoseconds(now);
+}
+
 bool Peer::AtRest(MonotonicTime now) const {
-  return connections.load(std::memory_order_relaxed) == 0 &&
-         full_at_.load(std::memory_order_relaxed) <= Nanoseconds(now);
+  return connections.load(std::memory_order_relaxed) == 0 && requests.IsFull(now);
 }
 
 std::shared_ptr<Peer> PeerTable::Find(const IpAddress& address, MonotonicTime now) {

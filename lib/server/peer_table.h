@@ -25,21 +25,27 @@ struct RequestRate {
   int burst;          // At least 1.
 };
 
-// One client address. Shared by its connections; any thread.
-class Peer {
+// A token bucket in one number (ITU-T I.371, "generic cell rate algorithm"): the time at which it
+// will be full again. Full at first. Any thread.
+class TokenBucket {
  public:
-  // Connections that are open. The acceptor adds, the connections' ends take away.
-  std::atomic<int> connections{0};
-
-  // Takes a token if there is one. A token bucket in one number (ITU-T I.371, "generic cell rate
-  // algorithm"): the time at which the bucket will be full again.
-  bool TakeToken(MonotonicTime now, const RequestRate& rate);
-
-  // Whether nothing is to be remembered of it: no connection, and a full bucket.
-  bool AtRest(MonotonicTime now) const;
+  // Takes a token if there is one.
+  bool Take(MonotonicTime now, const RequestRate& rate);
+  bool IsFull(MonotonicTime now) const;
 
  private:
   std::atomic<int64_t> full_at_{INT64_MIN};  // Nanoseconds of the monotonic clock.
+};
+
+// One client address. Shared by its connections; any thread.
+struct Peer {
+  // Connections that are open. The acceptor adds, the connections' ends take away.
+  std::atomic<int> connections{0};
+  TokenBucket requests;
+  TokenBucket complaints;  // Datagrams that tell it that it has asked too often.
+
+  // Whether nothing is to be remembered of it.
+  bool AtRest(MonotonicTime now) const;
 };
 
 class PeerTable {

@@ -43,7 +43,7 @@ absl::Status StartThread(const std::string& name, Function function, std::thread
 // A listener's own limits for an address need a table of addresses; one that the limit on all
 // connections implies does not.
 bool LimitsAddresses(const LimitsConfig& limits) {
-  return limits.requests_per_second.value > 0 ||
+  return limits.requests_per_second.value > 0 || !limits.max_connections.enforce ||
          limits.max_connections_per_ip.value < limits.max_connections.value;
 }
 
@@ -106,7 +106,7 @@ std::unique_ptr<Metrics> MakeMetrics(const Config& config) {
   for (const ListenerConfig& listener : config.listeners) names.push_back(listener.name);
   // The workers and the acceptor.
   return std::make_unique<Metrics>(std::move(names),
-                                   static_cast<size_t>(WorkerCount(config.server)) + 1);
+                                   static_cast<size_t>(config.server.workers) + 1);
 }
 
 absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* request_log,
@@ -123,9 +123,8 @@ absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* r
     if (!listener.ok()) return listener.status();
     for (const Address& address : listener_config.listen) {
       absl::StatusOr<std::vector<ListenSocket>> sockets =
-          address.datagrams
-              ? BindDatagram(address, listener_config.mode, WorkerCount(config.server))
-              : Listen(address, listener_config.mode);
+          address.datagrams ? BindDatagram(address, listener_config.mode, config.server.workers)
+                            : Listen(address, listener_config.mode);
       if (!sockets.ok()) return absl::UnavailableError(ToAbsl(MessageOf(sockets.status())));
       if (absl::Status status = CheckProtection(config.server, listener_config, *sockets, log);
           !status.ok()) {
@@ -172,7 +171,7 @@ void Server::GiveToWorkers(std::vector<BoundListener> datagrams) {
 }
 
 absl::Status Server::StartWorkersFor(IoBackend backend) {
-  const int count = WorkerCount(config_);
+  const int count = config_.workers;
   if (backend != IoBackend::kEpoll) {
     absl::Status status = StartWorkers(MakeUringIo);
     if (status.ok()) {
@@ -194,7 +193,7 @@ absl::Status Server::StartWorkersFor(IoBackend backend) {
 
 // All or none.
 absl::Status Server::StartWorkers(const IoFactory& make_io) {
-  const int count = WorkerCount(config_);
+  const int count = config_.workers;
   absl::Status status;
   for (int i = 0; i < count && status.ok(); ++i) {
     auto mailbox = Mailbox<WorkerMessage>::Create();

@@ -24,8 +24,10 @@
 
 namespace bsockd {
 
-// How many worker threads there will be.
+// How many worker threads there are to be, where the configuration leaves that open.
 int WorkerCount(const ServerConfig& config);
+
+// In what follows, the number of workers must be settled.
 
 // The counters for a configuration; they outlive the server.
 std::unique_ptr<Metrics> MakeMetrics(const Config& config);

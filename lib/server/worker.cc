@@ -8,22 +8,6 @@
 namespace bsockd {
 namespace {
 
-std::string_view Text(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::kNone:
-      break;
-    case Refusal::kServerFull:
-      return "this server has all the connections it may have";
-    case Refusal::kListenerFull:
-      return "this listener has all the connections it may have";
-    case Refusal::kAddressFull:
-      return "your address has all the connections it may have";
-    case Refusal::kMemory:
-      return "this server is short of memory";
-  }
-  return "";
-}
-
 void Increment(std::atomic<size_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -73,12 +57,12 @@ void Worker::Loop(Turn& turn) {
     unsent.swap(turn.unsent);
     for (const Slot slot : unsent) connections_.At(slot).Flush(turn);
     unsent.clear();
+    memory_.Govern(turn, connections_);
     for (const auto& service : datagrams_) {
       if (service->pause_end().value_or(MonotonicTime::max()) <= turn.now) {
         service->OnPauseOver(turn);
       }
     }
-    memory_.Govern(turn, connections_);
   }
   memory_.Govern(turn, connections_);
 }
@@ -137,7 +121,7 @@ void Worker::On(Turn& turn, NewConnection& message) {
   Connection& connection =
       connections_.Add(std::move(message.fd), std::move(message.listener), std::move(message.peer));
   if (message.refusal != Refusal::kNone) {
-    connection.Refuse(turn, "full", Text(message.refusal));
+    connection.Refuse(turn, "full", TextOf(message.refusal));
   } else {
     connection.Open(turn);
   }
