@@ -270,7 +270,8 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
       Count(turn, Counter::kHeldPipeline, limits.max_pipeline.enforce);
     }
   }
-  if (output_bytes() >= limits.output_high.value && !output_is_high_) {
+  // With what has been sent of a send in flight: that takes memory until all of it is.
+  if (output_.size() + sending_.size() >= limits.output_high.value && !output_is_high_) {
     output_is_high_ = true;
     if (limits.output_high.enforce) holds_ |= kHeldForOutput;
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
