@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -55,9 +56,10 @@ class TimerWheel {
   std::optional<MonotonicTime> NextDeadline() const;
 
   // Calls `fire(Timer&)` for each timer that is due, in the order of their ticks; it is no longer
-  // armed then. `fire` may arm and cancel any timer. `now` never goes back.
+  // armed then. `fire` may arm and cancel any timer. `now` never goes back. After `fires_max` of
+  // them the others wait for the next Advance(), for which NextDeadline() is due at once.
   template <typename Fire>
-  void Advance(MonotonicTime now, Fire fire) {
+  void Advance(MonotonicTime now, size_t fires_max, Fire fire) {
     const uint64_t target = FloorTick(now);
     for (std::optional<Position> next = Earliest(); next && next->tick <= target;
          next = Earliest()) {
@@ -65,6 +67,7 @@ class TimerWheel {
       Timer& head = slots_[next->level][next->index];
       if (next->level == 0) {
         while (head.next_ != &head) {
+          if (fires_max-- == 0) return;
           Timer* due = head.next_;
           Cancel(due);
           fire(*due);

@@ -8,6 +8,9 @@
 namespace bsockd {
 namespace {
 
+// Timers that fire in one turn: a crowd that is cut at once must not keep the others waiting.
+constexpr size_t kTurnTimersMax = 64;
+
 void Increment(std::atomic<size_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -52,7 +55,7 @@ void Worker::Loop(Turn& turn) {
     for (const Completion& completion : completions) Dispatch(turn, completion);
     // After the completions: a drain must find every byte that they bring already handled.
     if (woken_) ReadMailbox(turn);
-    turn.timers.Advance(turn.now,
+    turn.timers.Advance(turn.now, kTurnTimersMax,
                         [&](Timer& timer) { connections_.At(timer.owner()).OnTimer(turn); });
     unsent.swap(turn.unsent);
     for (const Slot slot : unsent) connections_.At(slot).Flush(turn);

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -81,19 +82,19 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
 
   std::vector<std::unique_ptr<Stream>> crowd = Crowd(*daemon, CrowdSize());
   ASSERT_EQ(crowd.size(), CrowdSize());
-  std::atomic<bool> over{false};
-  std::vector<Microseconds> during;
-  std::thread witness([&] {
-    during = Waits(*daemon, [&](size_t) {
-      std::this_thread::sleep_for(milliseconds(1));  // One of many clients, not a flood itself.
-      return !over.load();
-    });
-  });
   std::vector<Clock::time_point> began;
   for (const auto& stream : crowd) {
     EXPECT_TRUE(stream->Send("x"));
     began.push_back(Clock::now());
   }
+  // Until shortly before the first is cut.
+  const auto during = Waits(*daemon, [&](size_t) {
+    std::this_thread::sleep_for(milliseconds(1));  // One of many clients, not a flood itself.
+    return Since(began.front()) < kFrameTimeout - milliseconds(100);
+  });
+  std::atomic<bool> over{false};
+  std::vector<Microseconds> amid_cuts;
+  std::thread witness([&] { amid_cuts = Waits(*daemon, [&](size_t) { return !over.load(); }); });
   std::vector<pollfd> waiting;
   for (const auto& stream : crowd) waiting.push_back({stream->fd(), POLLIN, 0});
   size_t in_time = 0;
@@ -118,26 +119,33 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
        fmt::format("{} of {}", in_time, crowd.size()));
   EXPECT_EQ(early, 0u);
   EXPECT_EQ(ended, crowd.size());
-  if (!Sanitized()) EXPECT_GE(in_time * 100, crowd.size() * 99);
+  if (!Sanitized()) {
+    EXPECT_GE(in_time * 100, crowd.size() * 99);
+  }
 
   ASSERT_GT(during.size(), 100u);
   const auto p99_before = Percentile(before, 0.99);
   const auto p99_during = Percentile(during, 0.99);
   Tell("a client's p99 without slow senders", p99_before);
   Tell("a client's p99 among them", p99_during);
-  // At most doubled; but the crowd itself is served by this process, on the same two cores.
-  if (!Sanitized()) EXPECT_LE(p99_during, 2 * p99_before + milliseconds(10));
+  ASSERT_FALSE(amid_cuts.empty());
+  Tell("a client's longest wait while they are cut", Percentile(amid_cuts, 1));
+  // At most doubled, and what a machine of two cores that does other things, too, adds to both.
+  if (!Sanitized()) {
+    EXPECT_LE(p99_during, 2 * p99_before + milliseconds(5));
+  }
 }
 
 // Scenario 9. Each holds the replies up to output_high and the one that crosses it, and what it has
-// asked ahead.
+// asked ahead. Unix sockets, whose buffers in the kernel do not grow: so the replies fill up ours.
 TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
   constexpr size_t kReplyBytes = 2048;
-  constexpr size_t kOutputHigh = 16 * 1024;
-  constexpr size_t kAskedAhead = 4096;
-  const auto daemon =
-      Start(Greedy(OneListener(fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')),
-                               "line", "    limits: {output_high: 16KiB, output_low: 4KiB}")));
+  constexpr size_t kOutputHigh = 64 * 1024;
+  constexpr size_t kRequests = 400;
+  const auto daemon = Start(
+      Greedy(OneListener(fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')), "line",
+                         "    limits: {output_high: 64KiB, output_low: 16KiB}",
+                         fmt::format("unix:@bsockd-slow-readers-{}-{}", getpid(), GetParam()))));
   ASSERT_NE(daemon, nullptr);
   const std::string reply = std::string(kReplyBytes, 'r') + "\n";
   const auto other = Stream::Connect(daemon->address());
@@ -149,26 +157,24 @@ TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
   std::vector<std::unique_ptr<Stream>> crowd = Crowd(*daemon, count);
   ASSERT_EQ(crowd.size(), count);
   std::string requests;
-  // More than the sockets' own buffers take in replies.
-  while (requests.size() < kAskedAhead) requests += "x\n";
-  for (const auto& stream : crowd) {
-    const int small = 4096;
-    setsockopt(stream->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    EXPECT_TRUE(stream->Send(requests));
-  }
-  for (int i = 0; i < 100; ++i) ASSERT_EQ(other->Call("x\n", reply), reply);
+  for (size_t i = 0; i < kRequests; ++i) requests += "x\n";
+  for (const auto& stream : crowd) EXPECT_TRUE(stream->Send(requests));
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(other->Call("x\n", reply), reply);
   const size_t peak = PeakResidentBytes(daemon->pid());
-  const size_t caps = count * (kOutputHigh + reply.size() + kAskedAhead);
+  const size_t caps = count * (kOutputHigh + reply.size() + requests.size());
   Tell("memory with slow readers",
        fmt::format("{:.1f} MiB above {:.1f} MiB, caps {:.1f} MiB",
                    static_cast<double>(peak - base) / kMiB, static_cast<double>(base) / kMiB,
                    static_cast<double>(caps) / kMiB));
-  if (!Sanitized()) EXPECT_LE(peak, base + caps + caps / 10);
+  if (!Sanitized()) {
+    EXPECT_LE(peak, base + caps + caps / 10);
+    EXPECT_GE(peak, base + caps / 2) << "the replies did not wait here";
+  }
   // All of them get every reply when they read at last.
   for (const auto& stream : crowd) {
     const Received received = stream->Exchange("");
     ASSERT_EQ(received.end, Received::End::kClosed);
-    ASSERT_EQ(received.bytes.size(), requests.size() / 2 * reply.size());
+    ASSERT_EQ(received.bytes.size(), kRequests * reply.size());
   }
 }
 
@@ -182,7 +188,8 @@ TEST_P(ReliabilityTest, FiftyThousandConnectionsLeaveNothingBehind) {
     if (i % 10 != 0) return true;  // Most say nothing; a tenth asks.
     return stream->Exchange("hello\n") == Closed("hello\n");
   };
-  const int warm_up = Sanitized() ? 200 : 5000;
+  // The workers' fixed buffers count as resident from their first use on.
+  const int warm_up = Sanitized() ? 200 : 10000;
   const int count = Sanitized() ? 1000 : 50000;
   const size_t descriptors = OpenDescriptors(daemon->pid());
   for (int i = 0; i < warm_up; ++i) ASSERT_TRUE(come_and_go(i));
@@ -194,7 +201,9 @@ TEST_P(ReliabilityTest, FiftyThousandConnectionsLeaveNothingBehind) {
   const size_t after = ResidentBytes(daemon->pid());
   Tell("resident memory before and after",
        fmt::format("{} and {} KiB", memory / 1024, after / 1024));
-  if (!Sanitized()) EXPECT_LE(after, memory + memory / 100 + 16 * 4096);  // And some pages.
+  if (!Sanitized()) {
+    EXPECT_LE(after, memory + memory / 100 + 16 * 4096);  // And some pages.
+  }
 }
 
 // Scenario 13.
@@ -231,8 +240,7 @@ TEST_P(ReliabilityTest, HalfClosesResetsAndZeroWindowsLeakNothing) {
     sent += static_cast<size_t>(count);
   }
   EXPECT_TRUE(stalled->Exchange(std::string_view(all).substr(sent)) == Closed(all));
-  EXPECT_TRUE(Eventually([&] { return OpenDescriptors(daemon->pid()) == descriptors + 0; }) ||
-              OpenDescriptors(daemon->pid()) == descriptors + 1)
+  EXPECT_TRUE(Eventually([&] { return OpenDescriptors(daemon->pid()) == descriptors; }))
       << OpenDescriptors(daemon->pid()) << " descriptors, before it were " << descriptors;
 }
 
@@ -279,7 +287,7 @@ TEST_P(ReliabilityTest, LengthsThatLieGetAnErrorAndTakeNoMemory) {
     EXPECT_NE(received.bytes.find(fmt::format("ERR {} ", lies[i].code)), std::string::npos)
         << testing::PrintToString(received);
   }
-  // A thousand headers that promise a mebibyte each, and nothing behind them.
+  // Three hundred headers that promise a mebibyte each, and nothing behind them.
   std::vector<std::unique_ptr<Stream>> promises;
   for (int i = 0; i < 300; ++i) {
     promises.push_back(Stream::Connect(daemon->address(0)));

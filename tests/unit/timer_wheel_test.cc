@@ -14,13 +14,15 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
+constexpr size_t kAll = 1000;
+
 class TimerWheelTest : public testing::Test {
  protected:
   MonotonicTime At(milliseconds offset) const { return start_ + offset; }
   // The owners of the timers that fire when the clock reaches `now`.
   std::vector<Slot> FiredBy(MonotonicTime now) {
     std::vector<Slot> fired;
-    wheel_.Advance(now, [&](Timer& timer) { fired.push_back(timer.owner()); });
+    wheel_.Advance(now, kAll, [&](Timer& timer) { fired.push_back(timer.owner()); });
     return fired;
   }
 
@@ -99,12 +101,30 @@ TEST_F(TimerWheelTest, FiringMayArmAndCancelOthers) {
   wheel_.Arm(&a_, At(milliseconds(10)));
   wheel_.Arm(&b_, At(milliseconds(10)));
   std::vector<Slot> fired;
-  wheel_.Advance(At(milliseconds(100)), [&](Timer& timer) {
+  wheel_.Advance(At(milliseconds(100)), kAll, [&](Timer& timer) {
     fired.push_back(timer.owner());
     wheel_.Cancel(&b_);
     if (fired.size() == 1) wheel_.Arm(&a_, At(milliseconds(50)));
   });
   EXPECT_EQ(fired, (std::vector<Slot>{1, 1}));
+}
+
+TEST_F(TimerWheelTest, FiresNoMoreThanItIsToldAndTheRestAtOnceNextTime) {
+  wheel_.Arm(&a_, At(milliseconds(10)));
+  wheel_.Arm(&b_, At(milliseconds(10)));
+  wheel_.Arm(&c_, At(milliseconds(20)));
+  std::vector<Slot> fired;
+  const auto fire = [&](Timer& timer) { fired.push_back(timer.owner()); };
+  wheel_.Advance(At(milliseconds(100)), 1, fire);
+  EXPECT_EQ(fired, (std::vector<Slot>{1}));
+  EXPECT_LE(*wheel_.NextDeadline(), At(milliseconds(100)));
+  // One that is armed meanwhile has its own time.
+  wheel_.Arm(&a_, At(milliseconds(150)));
+  wheel_.Advance(At(milliseconds(100)), 1, fire);
+  wheel_.Advance(At(milliseconds(100)), 1, fire);
+  EXPECT_EQ(fired, (std::vector<Slot>{1, 2, 3}));
+  EXPECT_EQ(FiredBy(At(milliseconds(149))), std::vector<Slot>{});
+  EXPECT_EQ(FiredBy(At(milliseconds(150))), std::vector<Slot>{1});
 }
 
 // Against a sorted map, with random arming, cancelling and steps of the clock.
