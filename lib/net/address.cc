@@ -60,6 +60,10 @@ absl::Status CheckHost(const std::string& host, bool bracketed) {
     return absl::OkStatus();
   }
   if (host == "*") return absl::OkStatus();
+  // Before a colon they say what kind of address follows.
+  if (host == "udp" || host == "unix" || host == "unixgram") {
+    return Invalid("udp, unix and unixgram are no hosts (udp:HOST:PORT, unix:/PATH)");
+  }
   if (host.size() > kHostBytesMax) return Invalid("the host name is longer than 253 characters");
   bool numeric = true;
   for (const char c : host) {

@@ -163,7 +163,7 @@ TEST(AddressFromHostAndPortTest, TakesBracketsOrNone) {
   EXPECT_EQ(Address::FromHostAndPort("::1", "80")->ToString(), "[::1]:80");
   EXPECT_EQ(Address::FromHostAndPort("[::1]", "80")->ToString(), "[::1]:80");
   EXPECT_EQ(Address::FromHostAndPort("*", "0")->ToString(), "*:0");
-  for (const char* host : {"", "[]", "[localhost]", "[::1", "unix:/x", "a b"}) {
+  for (const char* host : {"", "[]", "[localhost]", "[::1", "unix:/x", "a b", "udp", "unix"}) {
     EXPECT_FALSE(Address::FromHostAndPort(host, "80").ok()) << host;
   }
   EXPECT_FALSE(Address::FromHostAndPort("localhost", "http").ok());
