@@ -92,6 +92,7 @@ class Metrics {
   }
 
   const std::vector<std::string>& listeners() const { return listeners_; }
+  size_t threads() const { return threads_; }
   uint64_t Sum(size_t listener, Counter counter, bool enforced = true) const;
 
   // Bytes of the buffers of all connections. Every worker adds what has changed, once a turn.

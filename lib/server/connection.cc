@@ -13,10 +13,8 @@ namespace {
 // The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
 // short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
-// Requests of one connection in one turn, and bytes of their replies; the other connections come
-// next.
+// Requests of one connection in one turn; the other connections come next.
 constexpr uint32_t kTurnRequestsMax = 256;
-constexpr size_t kTurnOutputBytesMax = size_t{256} * 1024;
 // A send that has not completed within this part of the write timeout is watched from then on.
 constexpr int kFirstLookDivisor = 4;
 
@@ -258,7 +256,7 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
   }
   ++turn_requests_;
   const size_t turn_output_bytes = output_.size() - output_before_turn_;
-  if (turn_requests_ == kTurnRequestsMax || turn_output_bytes >= kTurnOutputBytesMax) {
+  if (turn_requests_ == kTurnRequestsMax || turn_output_bytes >= turn.reply_bytes_max) {
     holds_ |= kHeldForTurn;
     turn.again.push_back(id_.slot);
   }
@@ -276,6 +274,7 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
     if (limits.output_high.enforce) holds_ |= kHeldForOutput;
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
   }
+  if (held_for_memory() && output_bytes() > 0) holds_ |= kHeldForOutput;
   if (requests_ == static_cast<uint64_t>(limits.max_requests.value)) {  // 0 is off.
     if (limits.max_requests.enforce) state_ = State::kFinishing;
     Count(turn, Counter::kCutMaxRequests, limits.max_requests.enforce);
@@ -301,7 +300,8 @@ void Connection::Fail(Turn& turn, std::string_view code, std::string_view text) 
 
 void Connection::KeepInput(Turn& turn, std::string_view bytes) {
   if (bytes.empty()) return;
-  if (input_.empty()) input_ = turn.buffers.Take();
+  // Where memory is short, no larger one than is needed.
+  if (input_.empty() && !held_for_memory()) input_ = turn.buffers.Take();
   input_.append(bytes);
 }
 
@@ -367,7 +367,7 @@ void Connection::OnSent(Turn& turn, int result) {
   }
   const LimitsConfig& limits = listener_->limits;
   Holds over = 0;
-  if (output_bytes() <= limits.output_low) {
+  if (output_bytes() <= (held_for_memory() ? 0 : limits.output_low)) {
     output_is_high_ = false;
     over |= kHeldForOutput;
   }

@@ -14,8 +14,8 @@
 //
 // Held: an open connection whose input has to wait, because its output is full, because too many of
 // its requests are unanswered, or because it has had its share of this turn. What has come is kept;
-// when much of it is kept, receiving stops. While the server is short of memory, only receiving
-// stops.
+// when much of it is kept, receiving stops. While the server is short of memory, receiving stops,
+// and what has come is handled as the replies before it leave.
 //
 // Thread: its worker's. Lifetime: its slot's, from accept to kDetached.
 #pragma once
@@ -35,6 +35,10 @@
 
 namespace bsockd {
 
+// Bytes of replies that a connection may make in one turn before others come next; the last reply
+// may go beyond them.
+inline constexpr size_t kTurnReplyBytesMax = size_t{256} * 1024;
+
 // What a worker lends its connections for one turn.
 struct Turn {
   MonotonicTime now;
@@ -45,6 +49,7 @@ struct Turn {
   std::vector<Slot> unsent;  // Connections with replies of this turn; flushed at its end.
   std::vector<Slot> again;   // Connections that go on with kept input in the next turn.
   int64_t buffer_bytes = 0;  // Of all connections of the worker.
+  size_t reply_bytes_max = kTurnReplyBytesMax;  // Less where memory is short.
   TimerWheel timers;
   BufferPool buffers;
 };
@@ -98,7 +103,7 @@ class Connection {
   void ReleaseForMemory(Turn& turn);
   bool held_for_memory() const { return (holds_ & kHeldForMemory) != 0; }
   // Whether it takes more memory as long as it is read from.
-  bool can_grow() const { return state_ == State::kOpen && !input_ended_ && !held_for_memory(); }
+  bool can_grow() const { return state_ == State::kOpen && !held_for_memory(); }
 
   // Whether nothing asked is unanswered: no part of a frame, no unsent reply.
   bool idle() const { return input_.empty() && output_.empty() && !sending_in_flight_; }
@@ -117,7 +122,8 @@ class Connection {
   enum class Wait : uint8_t { kNothing, kFirstByte, kFrame, kIdle, kLinger };
   // Why the input waits; a set of bits.
   using Holds = uint8_t;
-  static constexpr Holds kHeldForOutput = 1;    // From output_high down to output_low.
+  static constexpr Holds kHeldForOutput = 1;    // From output_high down to output_low; both are 0
+                                                // while it is held for memory.
   static constexpr Holds kHeldForPipeline = 2;  // Until replies have left.
   static constexpr Holds kHeldForTurn = 4;      // Until the next turn.
   static constexpr Holds kHeldForMemory = 8;    // Until the worker says so.
@@ -167,7 +173,7 @@ class Connection {
     turn.metrics[listener_->index].Add(counter, enforced);
   }
   size_t output_bytes() const { return output_.size() + sending_.size() - sent_; }
-  // Without memory it is not read from, but what has come is handled: that gives memory back.
+  // Without memory it is not read from, but what has come is handled bit by bit.
   bool takes_input() const { return state_ == State::kOpen && (holds_ & ~kHeldForMemory) == 0; }
   bool amid_frame() const {
     return !input_.empty() || framer_state_.skipping || framer_state_.to_skip > 0;

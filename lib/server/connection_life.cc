@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "lib/server/connection.h"
 
@@ -31,12 +32,23 @@ void Connection::Continue(Turn& turn) {
 
 void Connection::HoldForMemory(Turn& turn, bool enforced) {
   Count(turn, Counter::kHeldMemory, enforced);
-  if (enforced) holds_ |= kHeldForMemory;
+  if (enforced) {
+    holds_ |= kHeldForMemory;
+    if (output_bytes() > 0) holds_ |= kHeldForOutput;
+    input_.erase(0, std::exchange(input_start_, 0));
+    input_.shrink_to_fit();
+    output_.shrink_to_fit();
+  }
   Settle(turn);
 }
 
 void Connection::ReleaseForMemory(Turn& turn) {
-  if (Release(kHeldForMemory)) Settle(turn);
+  if (!Release(kHeldForMemory)) return;
+  if (output_bytes() <= listener_->limits.output_low && Release(kHeldForOutput)) {
+    output_is_high_ = false;
+    return Resume(turn);
+  }
+  Settle(turn);
 }
 
 bool Connection::Release(Holds holds) {

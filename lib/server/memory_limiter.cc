@@ -5,8 +5,10 @@
 namespace bsockd {
 namespace {
 
-// How often connections are looked through while the limit is exceeded.
-constexpr Duration kHoldInterval = std::chrono::milliseconds(1);
+// How often connections are looked through while memory is short.
+constexpr Duration kLookInterval = std::chrono::milliseconds(1);
+// This part of the limit is left to those who hold little.
+constexpr size_t kSmallPart = 8;
 
 }  // namespace
 
@@ -17,25 +19,58 @@ void MemoryLimiter::Govern(Turn& turn, ConnectionTable& connections) {
   }
   const auto total =
       static_cast<size_t>(std::max<int64_t>(total_.load(std::memory_order_relaxed), 0));
-  if (total > limit_.value) {
-    if (turn.now < next_hold_) return;
-    next_hold_ = turn.now + kHoldInterval;
-    if (limit_.enforce || !above_) HoldLargest(turn, connections);
-    above_ = true;
-  } else if (total <= limit_.value - limit_.value / 8) {
-    above_ = false;
-    if (!holding_) return;
-    holding_ = false;
-    connections.ForEach([&](Connection& connection) { connection.ReleaseForMemory(turn); });
+  if (limit_.enforce) {
+    const size_t room = limit_.value - std::min(total, limit_.value);
+    const size_t each = room / workers_ / std::max<size_t>(connections.size(), 1);
+    turn.reply_bytes_max = std::clamp<size_t>(each, 1, kTurnReplyBytesMax);
   }
+  if (total <= limit_.value - limit_.value / kSmallPart) {
+    above_ = false;
+    if (holding_) ReleaseSome(turn, connections, limit_.value - total);
+    return;
+  }
+  if (turn.now < next_look_) return;
+  next_look_ = turn.now + kLookInterval;
+  if (holding_) ReleaseSmall(turn, connections);
+  if (total <= limit_.value) return;
+  if (limit_.enforce || !above_) HoldLargest(turn, connections);
+  above_ = true;
+}
+
+// As many as there are here, all with so much, have what is for those who hold little.
+size_t MemoryLimiter::SmallBytes(const ConnectionTable& connections) const {
+  return limit_.value / kSmallPart / workers_ / std::max<size_t>(connections.size(), 1);
+}
+
+void MemoryLimiter::ReleaseSmall(Turn& turn, ConnectionTable& connections) {
+  const size_t small = SmallBytes(connections);
+  connections.ForEach([&](Connection& connection) {
+    if (connection.buffer_bytes() <= small) connection.ReleaseForMemory(turn);
+  });
+}
+
+// Not all at once: together they would take more than there is.
+void MemoryLimiter::ReleaseSome(Turn& turn, ConnectionTable& connections, size_t room) {
+  size_t count = std::max<size_t>(room / workers_ / kTurnReplyBytesMax, 1);
+  holding_ = false;
+  connections.ForEach([&](Connection& connection) {
+    if (!connection.held_for_memory()) return;
+    if (count == 0) {
+      holding_ = true;
+    } else {
+      --count;
+      connection.ReleaseForMemory(turn);
+    }
+  });
 }
 
 // The largest that together have at least half of what may still grow here.
 void MemoryLimiter::HoldLargest(Turn& turn, ConnectionTable& connections) {
   growing_.clear();
   size_t bytes = 0;
+  const size_t small = SmallBytes(connections);
   connections.ForEach([&](Connection& connection) {
-    if (!connection.can_grow() || connection.buffer_bytes() == 0) return;
+    if (!connection.can_grow() || connection.buffer_bytes() <= small) return;
     growing_.push_back(&connection);
     bytes += connection.buffer_bytes();
   });

@@ -3,8 +3,12 @@
 // The buffers of all connections of all workers together may have so many bytes. Above that, each
 // worker reads no more from its largest holders, the next largest, and so on, until enough has
 // been given back; the acceptor refuses new connections meanwhile. A connection that is not read
-// from keeps what it has: its replies still go out, and its timeouts end it if it does not use
-// them.
+// from keeps what it has: its replies still go out, what it has asked before is answered as these
+// do, and its timeouts end it if it does not use them. Who holds little is not held up, and goes on
+// once it holds little: so those who are not the cause are served as long as it lasts.
+//
+// What is noticed at the end of a turn has happened: so the less memory there is, the fewer bytes
+// of replies a connection may make in one turn.
 //
 // Thread: its worker's; the total is shared, and each worker adds what has changed once a turn.
 #pragma once
@@ -24,8 +28,9 @@ inline constexpr Duration kMemoryLookInterval = std::chrono::milliseconds(10);
 
 class MemoryLimiter {
  public:
-  // `total` outlives the object.
-  MemoryLimiter(Limit<size_t> limit, std::atomic<int64_t>* total) : limit_(limit), total_(*total) {}
+  // `total` outlives the object. `workers`: how many share the limit.
+  MemoryLimiter(Limit<size_t> limit, size_t workers, std::atomic<int64_t>* total)
+      : limit_(limit), workers_(workers), total_(*total) {}
 
   // At the end of each turn.
   void Govern(Turn& turn, ConnectionTable& connections);
@@ -34,13 +39,17 @@ class MemoryLimiter {
 
  private:
   void HoldLargest(Turn& turn, ConnectionTable& connections);
+  size_t SmallBytes(const ConnectionTable& connections) const;
+  void ReleaseSmall(Turn& turn, ConnectionTable& connections);
+  void ReleaseSome(Turn& turn, ConnectionTable& connections, size_t room);
 
   const Limit<size_t> limit_;
+  const size_t workers_;
   std::atomic<int64_t>& total_;
   int64_t told_ = 0;  // This worker's part of the total.
   bool holding_ = false;
   bool above_ = false;
-  MonotonicTime next_hold_ = MonotonicTime::min();
+  MonotonicTime next_look_ = MonotonicTime::min();
   std::vector<Connection*> growing_;
 };
 

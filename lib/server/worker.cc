@@ -71,7 +71,8 @@ void Worker::Loop(Turn& turn) {
 }
 
 std::optional<MonotonicTime> Worker::NextDeadline(const Turn& turn) const {
-  if (!turn.again.empty()) return MonotonicTime();
+  // Replies, too: who may go on because there is memory again is told so after the flush.
+  if (!turn.again.empty() || !turn.unsent.empty()) return MonotonicTime();
   MonotonicTime next = turn.timers.NextDeadline().value_or(MonotonicTime::max());
   // Other workers may give memory back.
   if (memory_.holding()) next = std::min(next, turn.now + kMemoryLookInterval);

@@ -33,7 +33,7 @@ class Worker {
       : mailbox_(std::move(mailbox)),
         metrics_(*metrics),
         thread_(thread),
-        memory_(memory_limit, &metrics->buffer_bytes()) {}
+        memory_(memory_limit, metrics->threads(), &metrics->buffer_bytes()) {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
