@@ -9,18 +9,27 @@
 
 namespace bsockd::integration {
 
-Counters ReadCounters(const std::string& address) {
+Counters ParseCounters(const std::string& text) {
   Counters counters;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    uint64_t value = 0;
+    std::string more;
+    EXPECT_TRUE(words >> name >> value && !(words >> more)) << "not `name value`: " << line;
+    EXPECT_TRUE(counters.emplace(name, value).second) << "twice: " << line;
+  }
+  EXPECT_FALSE(counters.empty()) << "no counters: " << text;
+  return counters;
+}
+
+Counters ReadCounters(const std::string& address) {
   const auto stream = Stream::Connect(address);
-  if (!stream) return counters;
+  if (!stream) return {};
   const Received received = stream->Exchange("\n");
   EXPECT_EQ(received.end, Received::End::kClosed) << testing::PrintToString(received);
-  std::istringstream lines(received.bytes);
-  std::string name;
-  uint64_t value = 0;
-  while (lines >> name >> value) counters[name] = value;
-  EXPECT_FALSE(counters.empty()) << testing::PrintToString(received);
-  return counters;
+  return ParseCounters(received.bytes);
 }
 
 uint64_t CountOf(const Counters& counters, std::string_view family, std::string_view reason) {

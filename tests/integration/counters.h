@@ -10,6 +10,10 @@ namespace bsockd::integration {
 
 using Counters = std::map<std::string, uint64_t>;
 
+// From the text that the handler gives: `name value` on every line. Anything else in it fails the
+// test.
+Counters ParseCounters(const std::string& text);
+
 // Asks at `address`, where a listener with `framing: line` and the handler `builtin: stats` is.
 Counters ReadCounters(const std::string& address);
 

@@ -150,5 +150,33 @@ TEST_P(FairnessTest, AClientThatAsksOneThingAtATimeIsAnsweredInTime) {
   EXPECT_LT(Median(waits), milliseconds(Sanitized() ? 300 : 20));
 }
 
+class FloodEndTest : public BackendTest {};
+INSTANTIATE_TEST_SUITE_P(, FloodEndTest, kBackends, BackendName);
+
+// The reset comes with bytes that are still to be read; no timeout ends these connections here.
+TEST_P(FloodEndTest, FloodsThatEndInAResetLeaveNothingBehind) {
+  const auto daemon = Start(OneListener("{builtin: echo}", "{line: any, overlong: skip}",
+                                        "    limits: {max_frame: 16}\n"
+                                        "    timeouts: {frame: 10m, idle: 10m}"));
+  ASSERT_NE(daemon, nullptr);
+  const size_t descriptors = OpenDescriptors(daemon->pid());
+  const std::string bytes(256 * 1024, 'x');
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::unique_ptr<Flooder>> flooders;
+    for (int i = 0; i < 4; ++i) {
+      auto stream = Stream::Connect(daemon->address());
+      ASSERT_NE(stream, nullptr);
+      flooders.push_back(std::make_unique<Flooder>(std::move(stream), bytes));
+    }
+    for (const auto& flooder : flooders) {
+      ASSERT_TRUE(Eventually([&] { return flooder->sent() > 4 * bytes.size(); }));
+    }
+    flooders.clear();
+    ASSERT_TRUE(Eventually([&] { return OpenDescriptors(daemon->pid()) <= descriptors; }))
+        << OpenDescriptors(daemon->pid()) << " descriptors, before it were " << descriptors
+        << "; round " << round;
+  }
+}
+
 }  // namespace
 }  // namespace bsockd::integration

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <utility>
 
 namespace bsockd::integration {
@@ -33,32 +32,17 @@ std::unique_ptr<Stats> Stats::Connect(const Daemon& daemon) {
   return std::unique_ptr<Stats>(new Stats(std::move(stream)));
 }
 
-std::map<std::string, int64_t> Stats::All() {
-  std::map<std::string, int64_t> values;
+Counters Stats::All() {
   if (!stream_->Send("\n")) ADD_FAILURE() << "cannot ask for the counters";
   std::string text = stream_->ReceiveUntil(std::string_view("\0", 1));
-  if (text.empty()) {
-    ADD_FAILURE() << "no counters came";
-    return values;
-  }
-  text.pop_back();
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t space = line.rfind(' ');
-    if (space == std::string::npos) {
-      ADD_FAILURE() << "not `name value`: " << line;
-      continue;
-    }
-    const bool added = values.emplace(line.substr(0, space), std::stoll(line.substr(space))).second;
-    EXPECT_TRUE(added) << "twice: " << line;
-  }
-  return values;
+  if (!text.empty()) text.pop_back();
+  return ParseCounters(text);
 }
 
 int64_t Stats::Value(const std::string& name) {
-  const std::map<std::string, int64_t> values = All();
-  const auto found = values.find(name);
-  if (found != values.end()) return found->second;
+  const Counters counters = All();
+  const auto found = counters.find(name);
+  if (found != counters.end()) return static_cast<int64_t>(found->second);
   ADD_FAILURE() << "no counter " << name;
   return -1;
 }

@@ -1,12 +1,12 @@
-// What bsockd counts, as its `stats` handler tells it.
+// A connection over which a test asks for the daemon's counters again and again.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "tests/integration/counters.h"
 #include "tests/integration/daemon.h"
 #include "tests/integration/stream.h"
 
@@ -25,7 +25,7 @@ class Stats {
   static std::unique_ptr<Stats> Connect(const Daemon& daemon);
 
   // Everything, by name: `bsockd_buffer_bytes`, `bsockd_requests_total{listener="main"}`.
-  std::map<std::string, int64_t> All();
+  Counters All();
   // One value; a test failure, and -1, if there is none of the name.
   int64_t Value(const std::string& name);
 
