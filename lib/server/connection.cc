@@ -274,7 +274,7 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
     if (limits.output_high.enforce) holds_ |= kHeldForOutput;
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
   }
-  if (held_for_memory() && output_bytes() > 0) holds_ |= kHeldForOutput;
+  if (held_for_memory() && output_bytes() >= kScarceReplyBytesMax) holds_ |= kHeldForOutput;
   if (requests_ == static_cast<uint64_t>(limits.max_requests.value)) {  // 0 is off.
     if (limits.max_requests.enforce) state_ = State::kFinishing;
     Count(turn, Counter::kCutMaxRequests, limits.max_requests.enforce);
@@ -367,7 +367,8 @@ void Connection::OnSent(Turn& turn, int result) {
   }
   const LimitsConfig& limits = listener_->limits;
   Holds over = 0;
-  if (output_bytes() <= (held_for_memory() ? 0 : limits.output_low)) {
+  const size_t scarce = held_for_memory() ? kScarceReplyBytesMax / 2 : limits.output_low;
+  if (output_bytes() <= std::min(scarce, limits.output_low)) {
     output_is_high_ = false;
     over |= kHeldForOutput;
   }

@@ -38,6 +38,9 @@ namespace bsockd {
 // Bytes of replies that a connection may make in one turn before others come next; the last reply
 // may go beyond them.
 inline constexpr size_t kTurnReplyBytesMax = size_t{256} * 1024;
+// The same where memory is short, and what may wait to be sent while a connection is held for it:
+// enough that what has come is soon handled, which gives its memory back.
+inline constexpr size_t kScarceReplyBytesMax = 4096;
 
 // What a worker lends its connections for one turn.
 struct Turn {
@@ -122,8 +125,8 @@ class Connection {
   enum class Wait : uint8_t { kNothing, kFirstByte, kFrame, kIdle, kLinger };
   // Why the input waits; a set of bits.
   using Holds = uint8_t;
-  static constexpr Holds kHeldForOutput = 1;    // From output_high down to output_low; both are 0
-                                                // while it is held for memory.
+  // From output_high down to output_low; while it is held for memory, from kScarceReplyBytesMax.
+  static constexpr Holds kHeldForOutput = 1;
   static constexpr Holds kHeldForPipeline = 2;  // Until replies have left.
   static constexpr Holds kHeldForTurn = 4;      // Until the next turn.
   static constexpr Holds kHeldForMemory = 8;    // Until the worker says so.

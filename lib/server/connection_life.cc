@@ -34,7 +34,7 @@ void Connection::HoldForMemory(Turn& turn, bool enforced) {
   Count(turn, Counter::kHeldMemory, enforced);
   if (enforced) {
     holds_ |= kHeldForMemory;
-    if (output_bytes() > 0) holds_ |= kHeldForOutput;
+    if (output_bytes() >= kScarceReplyBytesMax) holds_ |= kHeldForOutput;
     input_.erase(0, std::exchange(input_start_, 0));
     input_.shrink_to_fit();
     output_.shrink_to_fit();

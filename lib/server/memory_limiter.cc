@@ -12,17 +12,20 @@ constexpr size_t kSmallPart = 8;
 
 }  // namespace
 
+void MemoryLimiter::Tell(const Turn& turn) {
+  if (turn.buffer_bytes == told_) return;
+  total_.fetch_add(turn.buffer_bytes - told_, std::memory_order_relaxed);
+  told_ = turn.buffer_bytes;
+}
+
 void MemoryLimiter::Govern(Turn& turn, ConnectionTable& connections) {
-  if (turn.buffer_bytes != told_) {
-    total_.fetch_add(turn.buffer_bytes - told_, std::memory_order_relaxed);
-    told_ = turn.buffer_bytes;
-  }
+  Tell(turn);
   const auto total =
       static_cast<size_t>(std::max<int64_t>(total_.load(std::memory_order_relaxed), 0));
   if (limit_.enforce) {
     const size_t room = limit_.value - std::min(total, limit_.value);
     const size_t each = room / workers_ / std::max<size_t>(connections.size(), 1);
-    turn.reply_bytes_max = std::clamp<size_t>(each, 1, kTurnReplyBytesMax);
+    turn.reply_bytes_max = std::clamp(each, kScarceReplyBytesMax, kTurnReplyBytesMax);
   }
   if (total <= limit_.value - limit_.value / kSmallPart) {
     above_ = false;

@@ -32,8 +32,10 @@ class MemoryLimiter {
   MemoryLimiter(Limit<size_t> limit, size_t workers, std::atomic<int64_t>* total)
       : limit_(limit), workers_(workers), total_(*total) {}
 
-  // At the end of each turn.
+  // In each turn before replies are flushed: those that it lets go on may make some.
   void Govern(Turn& turn, ConnectionTable& connections);
+  // At the end of each turn: adds what has changed to the total.
+  void Tell(const Turn& turn);
 
   bool holding() const { return holding_; }
 

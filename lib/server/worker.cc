@@ -57,22 +57,22 @@ void Worker::Loop(Turn& turn) {
     if (woken_) ReadMailbox(turn);
     turn.timers.Advance(turn.now, kTurnTimersMax,
                         [&](Timer& timer) { connections_.At(timer.owner()).OnTimer(turn); });
+    memory_.Govern(turn, connections_);
     unsent.swap(turn.unsent);
     for (const Slot slot : unsent) connections_.At(slot).Flush(turn);
     unsent.clear();
-    memory_.Govern(turn, connections_);
+    memory_.Tell(turn);
     for (const auto& service : datagrams_) {
       if (service->pause_end().value_or(MonotonicTime::max()) <= turn.now) {
         service->OnPauseOver(turn);
       }
     }
   }
-  memory_.Govern(turn, connections_);
+  memory_.Tell(turn);
 }
 
 std::optional<MonotonicTime> Worker::NextDeadline(const Turn& turn) const {
-  // Replies, too: who may go on because there is memory again is told so after the flush.
-  if (!turn.again.empty() || !turn.unsent.empty()) return MonotonicTime();
+  if (!turn.again.empty()) return MonotonicTime();
   MonotonicTime next = turn.timers.NextDeadline().value_or(MonotonicTime::max());
   // Other workers may give memory back.
   if (memory_.holding()) next = std::min(next, turn.now + kMemoryLookInterval);
