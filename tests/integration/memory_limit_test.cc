@@ -70,7 +70,7 @@ class MemoryLimitTest : public BackendTest {
   static void ExpectBounded(const Daemon& daemon, size_t before) {
     const size_t peak = PeakResidentBytes(daemon.pid());
     Tell("memory above the start, peak", fmt::format("{:.1f} MiB", (peak - before) / double{kMiB}));
-    EXPECT_LT(peak, before + 2 * kLimit + (Sanitized() ? 64 : 0) * kMiB);
+    EXPECT_LT(peak, before + 2 * kLimit + (Sanitized() ? 256 : 0) * kMiB);
   }
 
   TemporaryFolder folder_;
