@@ -13,6 +13,8 @@ namespace {
 // The first piece of new input that is joined to an unfinished frame. Pieces double, so that a
 // short rest of a frame does not cost copying everything behind it.
 constexpr size_t kJoinBytesMin = 256;
+// Input of so many bytes is kept in a buffer of the pool.
+constexpr size_t kPooledInputBytesMin = 4096;
 // Requests of one connection in one turn; the other connections come next.
 constexpr uint32_t kTurnRequestsMax = 256;
 // A send that has not completed within this part of the write timeout is watched from then on.
@@ -268,10 +270,15 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
       Count(turn, Counter::kHeldPipeline, limits.max_pipeline.enforce);
     }
   }
-  // With what has been sent of a send in flight: that takes memory until all of it is.
-  if (output_.size() + sending_.size() >= limits.output_high.value && !output_is_high_) {
+  // With what has been sent of a send in flight, and with the room that its buffer has grown by in
+  // vain: that takes memory until all of it is sent.
+  const size_t sending_bytes = std::min(sending_.capacity(), 2 * sending_.size());
+  if (output_.size() + sending_bytes >= limits.output_high.value && !output_is_high_) {
     output_is_high_ = true;
-    if (limits.output_high.enforce) holds_ |= kHeldForOutput;
+    if (limits.output_high.enforce) {
+      holds_ |= kHeldForOutput;
+      output_.shrink_to_fit();
+    }
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
   }
   if (held_for_memory() && output_bytes() >= kScarceReplyBytesMax) holds_ |= kHeldForOutput;
@@ -300,8 +307,10 @@ void Connection::Fail(Turn& turn, std::string_view code, std::string_view text) 
 
 void Connection::KeepInput(Turn& turn, std::string_view bytes) {
   if (bytes.empty()) return;
-  // Where memory is short, no larger one than is needed.
-  if (input_.empty() && !held_for_memory()) input_ = turn.buffers.Take();
+  // A large buffer of the pool is not for a few bytes that may stay for long, nor where memory is
+  // short.
+  const bool pooled = bytes.size() >= kPooledInputBytesMin && !held_for_memory();
+  if (input_.empty() && pooled) input_ = turn.buffers.Take();
   input_.append(bytes);
 }
 
