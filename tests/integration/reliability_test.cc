@@ -1,9 +1,10 @@
 // Crowds of hostile and of unlucky clients: what they may cost, in figures.
 //
-// The figures are those of a machine with two cores and at most 20,000 descriptors a process, which
-// both ends of a connection share here when the test and the daemon are counted together: so the
-// crowds of 10,000 are 4,000. Sanitizers make everything slower and larger; there they are smaller
-// still, and times and memory are not judged by the same figures.
+// A crowd is 10,000, at which both this process and the daemon stay below the 20,000 descriptors
+// that a process may have; fewer where fewer may be open. What is scaled: slow senders send their
+// bytes once in 10 s and have 2 s for a frame, so that they are seen to be cut within a test.
+// Sanitizers make everything slower and larger; there the crowds are small, and times and memory
+// are not judged by the same figures.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -31,10 +32,19 @@ using std::chrono::milliseconds;
 
 constexpr size_t kMiB = size_t{1} << 20;
 
-size_t CrowdSize() { return Sanitized() ? 300 : 4000; }
+// The other descriptors of either process.
+constexpr rlim_t kOtherDescriptors = 200;
 
-std::string Greedy(std::string_view more) {
-  return fmt::format("defaults: {{limits: {{max_connections: 10000}}}}\n{}", more);
+size_t CrowdSize() {
+  if (Sanitized()) return 300;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<size_t>(10000, limit.rlim_max - kOtherDescriptors);
+}
+
+// With room for a crowd, and for those who are not of it.
+std::string ForACrowd(std::string_view config) {
+  return fmt::format("server: {{max_connections: 12000}}\n{}", config);
 }
 
 class ReliabilityTest : public BackendTest {
@@ -75,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(, ReliabilityTest, kBackends, BackendName);
 TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
   constexpr milliseconds kFrameTimeout(2000);
   const auto daemon =
-      Start(Greedy(OneListener("{builtin: echo}", "line", "    timeouts: {frame: 2s}")));
+      Start(ForACrowd(OneListener("{builtin: echo}", "line", "    timeouts: {frame: 2s}")));
   ASSERT_NE(daemon, nullptr);
   const auto before = Waits(*daemon, [](size_t count) { return count < 2000; });
   ASSERT_EQ(before.size(), 2000u);
@@ -141,11 +151,11 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
 TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
   constexpr size_t kReplyBytes = 2048;
   constexpr size_t kOutputHigh = 64 * 1024;
-  constexpr size_t kRequests = 400;
+  constexpr size_t kRequests = 200;
   const auto daemon = Start(
-      Greedy(OneListener(fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')), "line",
-                         "    limits: {output_high: 64KiB, output_low: 16KiB}",
-                         fmt::format("unix:@bsockd-slow-readers-{}-{}", getpid(), GetParam()))));
+      ForACrowd(OneListener(fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')), "line",
+                            "    limits: {output_high: 64KiB, output_low: 16KiB}",
+                            fmt::format("unix:@bsockd-slow-readers-{}-{}", getpid(), GetParam()))));
   ASSERT_NE(daemon, nullptr);
   const std::string reply = std::string(kReplyBytes, 'r') + "\n";
   const auto other = Stream::Connect(daemon->address());
@@ -153,7 +163,7 @@ TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
   for (int i = 0; i < 2000; ++i) ASSERT_EQ(other->Call("x\n", reply), reply);
   const size_t base = ResidentBytes(daemon->pid());
 
-  const size_t count = Sanitized() ? 100 : 1000;
+  const size_t count = CrowdSize();
   std::vector<std::unique_ptr<Stream>> crowd = Crowd(*daemon, count);
   ASSERT_EQ(crowd.size(), count);
   std::string requests;
@@ -170,9 +180,13 @@ TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
     EXPECT_LE(peak, base + caps + caps / 10);
     EXPECT_GE(peak, base + caps / 2) << "the replies did not wait here";
   }
-  // All of them get every reply when they read at last.
-  for (const auto& stream : crowd) {
-    const Received received = stream->Exchange("");
+  // Whoever reads at last gets every reply.
+  for (size_t i = 0; i < crowd.size(); ++i) {
+    if (i % 20 != 0) {
+      crowd[i]->Reset();
+      continue;
+    }
+    const Received received = crowd[i]->Exchange("");
     ASSERT_EQ(received.end, Received::End::kClosed);
     ASSERT_EQ(received.bytes.size(), kRequests * reply.size());
   }
