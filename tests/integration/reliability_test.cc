@@ -87,8 +87,12 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
   const auto daemon =
       Start(ForACrowd(OneListener("{builtin: echo}", "line", "    timeouts: {frame: 2s}")));
   ASSERT_NE(daemon, nullptr);
-  const auto before = Waits(*daemon, [](size_t count) { return count < 2000; });
-  ASSERT_EQ(before.size(), 2000u);
+  const auto pause = [] {  // One of many clients, not a flood itself.
+    std::this_thread::sleep_for(milliseconds(1));
+    return true;
+  };
+  const auto before = Waits(*daemon, [&](size_t count) { return pause() && count < 1000; });
+  ASSERT_EQ(before.size(), 1000u);
 
   std::vector<std::unique_ptr<Stream>> crowd = Crowd(*daemon, CrowdSize());
   ASSERT_EQ(crowd.size(), CrowdSize());
@@ -97,10 +101,10 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
     EXPECT_TRUE(stream->Send("x"));
     began.push_back(Clock::now());
   }
-  // Until shortly before the first is cut.
+  // Not while the crowd's first bytes are being read, and until shortly before the first is cut.
+  Waits(*daemon, [&](size_t) { return pause() && Since(began.back()) < milliseconds(200); });
   const auto during = Waits(*daemon, [&](size_t) {
-    std::this_thread::sleep_for(milliseconds(1));  // One of many clients, not a flood itself.
-    return Since(began.front()) < kFrameTimeout - milliseconds(100);
+    return pause() && Since(began.front()) < kFrameTimeout - milliseconds(100);
   });
   std::atomic<bool> over{false};
   std::vector<Microseconds> amid_cuts;
@@ -142,7 +146,7 @@ TEST_P(ReliabilityTest, SlowSendersAreCutInTimeAndNobodyElseNotices) {
   Tell("a client's longest wait while they are cut", Percentile(amid_cuts, 1));
   // At most doubled, and what a machine of two cores that does other things, too, adds to both.
   if (!Sanitized()) {
-    EXPECT_LE(p99_during, 2 * p99_before + milliseconds(5));
+    EXPECT_LE(p99_during, 2 * p99_before + milliseconds(10));
   }
 }
 
