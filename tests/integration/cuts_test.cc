@@ -2,7 +2,6 @@
 // through real sockets, at once, byte by byte and at every point in two.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -34,9 +33,9 @@ class CutsTest : public BackendTest {
     for (size_t i = 0; i < corpus_.size(); ++i) {
       // A Unix socket tells the sender what has been read.
       options.config += fmt::format(
-          "  c{0}: {{listen: \"unix:@bsockd-cuts-{1}-{0}\", handler: echo, framing: {2}, "
+          "  c{0}: {{listen: \"unix:{1}\", handler: echo, framing: {2}, "
           "limits: {{max_frame: {3}}}}}\n",
-          i, getpid(), corpus_[i].framing, corpus_[i].max_frame);
+          i, folder_.File(fmt::format("c{}", i)), corpus_[i].framing, corpus_[i].max_frame);
     }
     options.address_count = corpus_.size();
     daemon_ = StartWith(std::move(options));
@@ -59,6 +58,7 @@ class CutsTest : public BackendTest {
     return stream->Exchange(rest);
   }
 
+  const TemporaryFolder folder_;
   std::vector<CorpusCase> corpus_;
   std::unique_ptr<Daemon> daemon_;
 };

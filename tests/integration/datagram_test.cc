@@ -146,7 +146,7 @@ class DatagramTest : public BackendTest {
   // One of each kind.
   std::vector<std::string> EveryKind() const {
     return {"udp:127.0.0.1:0", "udp:[::1]:0", "unixgram:" + folder_.File("socket"),
-            fmt::format("unixgram:@bsockd-datagram-test-{}-{}", getpid(), GetParam())};
+            "unixgram:@bsockd-test" + folder_.path()};
   }
 
   const TemporaryFolder folder_;

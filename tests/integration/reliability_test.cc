@@ -9,7 +9,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -156,10 +155,10 @@ TEST_P(ReliabilityTest, SlowReadersCostNoMoreThanTheirCaps) {
   constexpr size_t kReplyBytes = 2048;
   constexpr size_t kOutputHigh = 64 * 1024;
   constexpr size_t kRequests = 200;
-  const auto daemon = Start(
-      ForACrowd(OneListener(fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')), "line",
-                            "    limits: {output_high: 64KiB, output_low: 16KiB}",
-                            fmt::format("unix:@bsockd-slow-readers-{}-{}", getpid(), GetParam()))));
+  const TemporaryFolder folder;
+  const auto daemon = Start(ForACrowd(OneListener(
+      fmt::format("{{reply: \"{}\"}}", std::string(kReplyBytes, 'r')), "line",
+      "    limits: {output_high: 64KiB, output_low: 16KiB}", "unix:" + folder.File("s"))));
   ASSERT_NE(daemon, nullptr);
   const std::string reply = std::string(kReplyBytes, 'r') + "\n";
   const auto other = Stream::Connect(daemon->address());
