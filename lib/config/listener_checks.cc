@@ -2,7 +2,6 @@
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <string>
@@ -14,23 +13,6 @@
 
 namespace bsockd {
 namespace {
-
-// The address in a form that is the same for the ways to write one: FE80::1 and fe80:0::1. Two
-// sockets of a file are the same file, whatever their type; abstract names have types (unix(7)).
-std::string CanonicalForm(const Address& address) {
-  Address canonical = address;
-  for (char& c : canonical.host) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  in6_addr v6;
-  char text[INET6_ADDRSTRLEN];
-  if (inet_pton(AF_INET6, canonical.host.c_str(), &v6) == 1 &&
-      inet_ntop(AF_INET6, &v6, text, sizeof(text)) != nullptr) {
-    canonical.host = text;
-  }
-  if (canonical.kind == Address::Kind::kUnixPath) canonical.datagrams = false;
-  return canonical.ToString();
-}
 
 // Whether the network can reach it, for all that its text says.
 bool IsExposed(const Address& address) {
@@ -52,7 +34,7 @@ void CheckAddresses(const std::vector<PlacedListener>& listeners, ErrorList* err
       if (address.kind == Address::Kind::kTcp && address.port == 0) continue;
       const int line = listener.listen[i].line;
       const auto [first, added] =
-          taken.try_emplace(CanonicalForm(address), std::pair(&listener, line));
+          taken.try_emplace(address.CanonicalForm(), std::pair(&listener, line));
       if (added) continue;
       errors->Add(listener.listen[i],
                   fmt::format("listener {} has the address {} already (on line {})",

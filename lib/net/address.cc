@@ -205,6 +205,21 @@ std::string Address::ToString() const {
                      port);
 }
 
+std::string Address::CanonicalForm() const {
+  Address canonical = *this;
+  for (char& c : canonical.host) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  in6_addr v6;
+  char text[INET6_ADDRSTRLEN];
+  if (inet_pton(AF_INET6, canonical.host.c_str(), &v6) == 1 &&
+      inet_ntop(AF_INET6, &v6, text, sizeof(text)) != nullptr) {
+    canonical.host = text;
+  }
+  if (canonical.kind == Kind::kUnixPath) canonical.datagrams = false;
+  return canonical.ToString();
+}
+
 uint16_t SocketAddress::port() const {
   if (family() == AF_INET) return ntohs(v4.sin_port);
   if (family() == AF_INET6) return ntohs(v6.sin6_port);

@@ -41,6 +41,10 @@ struct Address {
   // Parse(ToString()) gives the same address.
   std::string ToString() const;
 
+  // The same text for the ways to write one address: FE80::1 and fe80:0::1. A socket file is one
+  // address, whatever its type; abstract names have types (unix(7)).
+  std::string CanonicalForm() const;
+
   bool operator==(const Address&) const = default;
 };
 
