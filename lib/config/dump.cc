@@ -1,4 +1,6 @@
 // DumpConfig of load.h.
+#include "lib/config/dump.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +20,9 @@ namespace {
 // Appends lines of YAML to a string.
 class Dumper {
  public:
+  // With `everything`, also what concerns none of a listener's addresses.
+  explicit Dumper(bool everything) : everything_(everything) {}
+
   // `indent` in levels of two spaces.
   template <typename... Args>
   void Line(int indent, fmt::format_string<Args...> format, Args&&... args) {
@@ -64,7 +69,7 @@ class Dumper {
                          [&](const Address& address) { return ((address.kind == kinds) || ...); });
     };
     using Kind = Address::Kind;
-    if (has(Kind::kUnixPath)) Line(2, "mode: {}", FormatMode(listener.mode));
+    if (everything_ || has(Kind::kUnixPath)) Line(2, "mode: {}", FormatMode(listener.mode));
     Framing(2, "framing", listener.framing);
     if (listener.reply_framing) Framing(2, "reply_framing", *listener.reply_framing);
     Line(2, "handler: {}", Key(listener.handler));
@@ -72,10 +77,11 @@ class Dumper {
     Timeouts(listener.timeouts);
     Line(2, "errors: {}", NameOf(kErrorsNames, listener.reply_errors));
     // What concerns none of its addresses is left out, as long as it says nothing.
-    const bool ip = has(Kind::kTcp);
+    const bool ip = everything_ || has(Kind::kTcp);
     if (ip || listener.allow != Limit<std::vector<CidrBlock>>()) Blocks("allow", listener.allow);
     if (ip || listener.deny != Limit<std::vector<CidrBlock>>()) Blocks("deny", listener.deny);
-    if (has(Kind::kUnixPath, Kind::kUnixAbstract) || listener.peer != Limit<PeerConfig>()) {
+    if (everything_ || has(Kind::kUnixPath, Kind::kUnixAbstract) ||
+        listener.peer != Limit<PeerConfig>()) {
       Peer(listener.peer);
     }
   }
@@ -113,7 +119,9 @@ class Dumper {
     Line(3, "output_low: {}", FormatSize(limits.output_low));
     LimitLine(3, "requests_per_second", NumberOrOff(limits.requests_per_second.value),
               limits.requests_per_second.enforce);
-    if (limits.requests_burst != 0) Line(3, "requests_burst: {}", limits.requests_burst);
+    if (everything_ || limits.requests_burst != 0) {
+      Line(3, "requests_burst: {}", NumberOrOff(limits.requests_burst));
+    }
     LimitLine(3, "max_requests", NumberOrOff(limits.max_requests.value),
               limits.max_requests.enforce);
   }
@@ -216,13 +224,12 @@ class Dumper {
     return plain && !word ? name : QuoteYaml(name);
   }
 
+  const bool everything_;
   std::string out_;
 };
 
-}  // namespace
-
-std::string DumpConfig(const Config& config) {
-  Dumper dumper;
+std::string Dump(const Config& config, bool everything) {
+  Dumper dumper(everything);
   dumper.Server(config.server);
   dumper.Log(config.log);
   // A map without entries has no block form.
@@ -236,5 +243,11 @@ std::string DumpConfig(const Config& config) {
   for (const ListenerConfig& listener : config.listeners) dumper.Listener(listener);
   return dumper.Take();
 }
+
+}  // namespace
+
+std::string DumpConfig(const Config& config) { return Dump(config, false); }
+
+std::string DumpEverything(const Config& config) { return Dump(config, true); }
 
 }  // namespace bsockd
