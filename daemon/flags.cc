@@ -18,6 +18,7 @@ Examples:
   bsockd 51717                        serve the greeting on 127.0.0.1 and [::1], print requests
   bsockd -c my.yaml                   serve what the file says
   bsockd -t -c my.yaml                say whether the file is right
+  bsockd -c my.yaml --plan new.yaml   say what a reload with new.yaml would do
   bsockd -c my.yaml --listen '*:7'    the same service elsewhere
 
 Exit status: 0 ok, 64 usage, 69 an address cannot be bound, 71 operating system, 78 configuration.
@@ -62,6 +63,12 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
   app.add_flag("-t,--test", flags.test, "Only say whether the configuration is right");
   app.add_flag("--dump-config", flags.dump_config,
                "Only print the effective configuration, defaults included");
+  std::string plan_file;
+  CLI::Option* plan_option =
+      app.add_option(
+             "--plan", plan_file,
+             "Only print what a reload with FILE instead would open, close, keep and change")
+          ->type_name("FILE");
   app.add_option("--listen", flags.listen,
                  "Listen on ADDRESS instead (of the only listener; NAME=ADDRESS of one of several; "
                  "may be repeated)")
@@ -85,7 +92,13 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
       if (flags.test) {
         throw CLI::ValidationError("--test", "tests a file, and PORT is the form without one");
       }
+      if (plan_option->count() > 0) {
+        throw CLI::ValidationError("--plan", "compares files, and PORT is the form without one");
+      }
       flags.port = ParsePort(port);
+    }
+    if (plan_option->count() > 0 && (flags.test || flags.dump_config)) {
+      throw CLI::ValidationError("--plan", "is one of --test, --dump-config and --plan");
     }
     if (!log_level.empty()) flags.log_level = Choose("--log-level", log_level, kLogLevelNames);
     if (!io.empty()) flags.io = Choose("--io", io, kIoBackendNames);
@@ -98,6 +111,7 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
     return kExitUsage;
   }
   if (config_option->count() > 0) flags.config_file = config_file;
+  if (plan_option->count() > 0) flags.plan_file = plan_file;
   return flags;
 }
 

@@ -22,6 +22,7 @@ struct Flags {
   std::optional<IoBackend> io;
   bool test = false;
   bool dump_config = false;
+  std::optional<std::string> plan_file;  // Not together with `port`, `test` or `dump_config`.
   bool print_addresses = false;
 };
 

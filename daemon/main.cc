@@ -18,6 +18,7 @@
 #include "lib/base/text.h"
 #include "lib/base/version.h"
 #include "lib/config/load.h"
+#include "lib/config/plan.h"
 #include "lib/handler/request_log.h"
 #include "lib/metrics/metrics.h"
 #include "lib/server/server.h"
@@ -56,6 +57,14 @@ int Fail(spdlog::logger& log, const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
+// What a reload would make of `config` if the file were another one.
+int Plan(Flags flags, const Config& config) {
+  flags.config_file = *flags.plan_file;
+  const std::variant<Config, ExitStatus> planned = EffectiveConfig(flags);
+  if (const auto* status = std::get_if<ExitStatus>(&planned)) return *status;
+  return Print(FormatPlan(PlanReload(config, std::get<Config>(planned))));
+}
+
 int Main(int argc, char** argv) {
   PrepareProcess();
   const std::variant<Flags, ExitStatus> parsed = ParseFlags(argc, argv);
@@ -66,6 +75,7 @@ int Main(int argc, char** argv) {
   if (const auto* status = std::get_if<ExitStatus>(&effective)) return *status;
   Config config = std::get<Config>(effective);
   if (flags.dump_config) return Print(DumpConfig(config));
+  if (flags.plan_file.has_value()) return Plan(flags, config);
   if (flags.test) return Print(ConfigFile(flags) + ": ok\n");
 
   config.server.workers = WorkerCount(config.server);  // From here on it does not change.

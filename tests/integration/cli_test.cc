@@ -44,8 +44,9 @@ TEST_F(CliTest, HelpIsOnStandardOutputAndNamesEveryOption) {
   const Outcome outcome = RunBsockd({"--help"});
   EXPECT_EQ(outcome.end, Exited(0)) << outcome.errors;
   EXPECT_EQ(outcome.errors, "");
-  for (const char* option : {"--config", "--test", "--dump-config", "--listen", "--log-level",
-                             "--io", "--print-addresses", "--help", "--version", "PORT"}) {
+  for (const char* option :
+       {"--config", "--test", "--dump-config", "--plan", "--listen", "--log-level", "--io",
+        "--print-addresses", "--help", "--version", "PORT"}) {
     EXPECT_TRUE(Contains(outcome.output, option)) << option << " in\n" << outcome.output;
   }
 }
