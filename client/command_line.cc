@@ -120,6 +120,11 @@ absl::StatusOr<Address> ParseAddress(const Words& words) {
   absl::StatusOr<Address> address = words.port.empty()
                                         ? Address::Parse(words.address)
                                         : Address::FromHostAndPort(words.address, words.port);
+  if (address.ok() && address->kind == Address::Kind::kSystemd) {
+    return Invalid(fmt::format(
+        "{}: that names sockets which systemd hands to a server (give the address where they are)",
+        words.address));
+  }
   if (address.ok()) return address;
   return Invalid(fmt::format("{}{}{}: {}", words.address, words.port.empty() ? "" : " ", words.port,
                              MessageOf(address.status())));

@@ -77,10 +77,10 @@ class Dumper {
     Timeouts(listener.timeouts);
     Line(2, "errors: {}", NameOf(kErrorsNames, listener.reply_errors));
     // What concerns none of its addresses is left out, as long as it says nothing.
-    const bool ip = everything_ || has(Kind::kTcp);
+    const bool ip = everything_ || has(Kind::kTcp, Kind::kSystemd);
     if (ip || listener.allow != Limit<std::vector<CidrBlock>>()) Blocks("allow", listener.allow);
     if (ip || listener.deny != Limit<std::vector<CidrBlock>>()) Blocks("deny", listener.deny);
-    if (everything_ || has(Kind::kUnixPath, Kind::kUnixAbstract) ||
+    if (everything_ || has(Kind::kUnixPath, Kind::kUnixAbstract, Kind::kSystemd) ||
         listener.peer != Limit<PeerConfig>()) {
       Peer(listener.peer);
     }

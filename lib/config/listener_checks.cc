@@ -14,7 +14,7 @@
 namespace bsockd {
 namespace {
 
-// Whether the network can reach it, for all that its text says.
+// Whether the network can reach it, for all that its text says; of systemd:NAME it says nothing.
 bool IsExposed(const Address& address) {
   if (address.kind != Address::Kind::kTcp) return false;
   if (address.host == "*") return true;

@@ -123,7 +123,8 @@ class ListenerReader {
                                             FormatSize(bytes), FormatSize(max_frame)));
   }
 
-  // Keys that concern one kind of address only.
+  // Keys that concern one kind of address only. Sockets from systemd can be of any kind, but their
+  // files are not ours.
   void CheckAccess() {
     if (!all_addresses_known_ || some_address_is_bad_) return;
     const auto has = [this](auto... kinds) {
@@ -135,12 +136,12 @@ class ListenerReader {
           *mode_, "mode without a unix:/PATH address (only a socket file has permissions)");
     }
     if (peer_ && !(result_.config.peer.value == PeerConfig()) &&
-        !has(Address::Kind::kUnixPath, Address::Kind::kUnixAbstract)) {
+        !has(Address::Kind::kUnixPath, Address::Kind::kUnixAbstract, Address::Kind::kSystemd)) {
       reader_.errors().Add(
           *peer_,
           "peer without a unix: address (for clients from the network there are allow and deny)");
     }
-    if (has(Address::Kind::kTcp)) return;
+    if (has(Address::Kind::kTcp, Address::Kind::kSystemd)) return;
     for (const Value& list : blocks_) {
       reader_.errors().Add(list.key_place,
                            fmt::format("{} without an IP address (for clients of Unix sockets "

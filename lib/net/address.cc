@@ -19,6 +19,8 @@ namespace {
 
 constexpr size_t kHostBytesMax = 253;  // RFC 1035, section 2.3.4, in its textual form.
 constexpr size_t kUnixPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
+constexpr size_t kSystemdNameBytesMax = 255;  // systemd.socket(5), FileDescriptorName=
+constexpr std::string_view kSystemd = "systemd:";
 
 absl::Status Invalid(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
 
@@ -61,8 +63,8 @@ absl::Status CheckHost(const std::string& host, bool bracketed) {
   }
   if (host == "*") return absl::OkStatus();
   // Before a colon they say what kind of address follows.
-  if (host == "udp" || host == "unix" || host == "unixgram") {
-    return Invalid("udp, unix and unixgram are no hosts (udp:HOST:PORT, unix:/PATH)");
+  if (host == "udp" || host == "unix" || host == "unixgram" || host == "systemd") {
+    return Invalid("udp, unix, unixgram and systemd are no hosts (udp:HOST:PORT, unix:/PATH)");
   }
   if (host.size() > kHostBytesMax) return Invalid("the host name is longer than 253 characters");
   bool numeric = true;
@@ -94,6 +96,27 @@ absl::StatusOr<Address> ParseUnix(std::string_view rest) {
   }
   if (rest.find('\0') != rest.npos) return Invalid("the path has a NUL byte in it");
   address.path = rest;
+  return address;
+}
+
+absl::StatusOr<Address> ParseSystemd(std::string_view name) {
+  if (name.empty()) {
+    return Invalid("the name is missing (write systemd:NAME, the socket's FileDescriptorName)");
+  }
+  if (name.size() > kSystemdNameBytesMax) {
+    return Invalid(fmt::format("the name is {} bytes long (a FileDescriptorName has at most {})",
+                               name.size(), kSystemdNameBytesMax));
+  }
+  if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; })) {
+    return Invalid(
+        "the name has a character that no FileDescriptorName has (printable ASCII only)");
+  }
+  if (name.find(':') != name.npos) {
+    return Invalid("the name has a colon in it, which no FileDescriptorName has");
+  }
+  Address address;
+  address.kind = Address::Kind::kSystemd;
+  address.path = name;
   return address;
 }
 
@@ -182,8 +205,10 @@ absl::StatusOr<Address> Address::Parse(std::string_view text) {
   }
   constexpr std::string_view kUnix = "unix:";
   if (text.starts_with(kUnix)) return ParseUnix(text.substr(kUnix.size()));
+  if (text.starts_with(kSystemd)) return ParseSystemd(text.substr(kSystemd.size()));
   return ParseHostAndPort(text);
 }
+
 absl::StatusOr<Address> Address::FromHostAndPort(std::string_view host, std::string_view port) {
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
@@ -197,6 +222,8 @@ std::string Address::ToString() const {
       return fmt::format("unix{}:{}", datagrams ? "gram" : "", path);
     case Kind::kUnixAbstract:
       return fmt::format("unix{}:@{}", datagrams ? "gram" : "", path);
+    case Kind::kSystemd:
+      return fmt::format("{}{}", kSystemd, path);
     case Kind::kTcp:
       break;
   }
@@ -269,6 +296,9 @@ std::string SocketAddress::ToString() const {
 }
 
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, ResolveFor use) {
+  if (address.kind == Address::Kind::kSystemd) {
+    return Invalid("it names sockets that a server is started with, wherever they are");
+  }
   if (address.kind != Address::Kind::kTcp) return std::vector{Unix(address)};
   if (address.host == "*" && use == ResolveFor::kListen) {
     return std::vector{Ipv6(in6addr_any, address.port)};

@@ -1,7 +1,7 @@
 // Addresses as people write them, and as sockets need them.
 //
 //   127.0.0.1:51717   example.org:51717   [::1]:51717   *:51717   unix:/run/x.sock   unix:@abstract
-//   udp:127.0.0.1:51717   unixgram:/run/x.sock   unixgram:@abstract
+//   udp:127.0.0.1:51717   unixgram:/run/x.sock   unixgram:@abstract   systemd:NAME
 //
 // Parsing and printing are pure; Resolve() may ask the resolver and so may block.
 #pragma once
@@ -25,13 +25,14 @@ struct Address {
     kTcp,           // `host` and `port`; UDP, where `datagrams` is set
     kUnixPath,      // `path`: a file of the socket kind, unix(7) "pathname"
     kUnixAbstract,  // `path`: a name without a file, unix(7) "abstract", without its leading NUL
+    kSystemd,  // `path`: the name of sockets that the process is started with, sd_listen_fds(3)
   };
 
   Kind kind = Kind::kTcp;
   std::string host;   // A name, an IPv4 or an IPv6 address without brackets, or "*" for all.
   uint16_t port = 0;  // 0 = any free port, for listening.
   std::string path;
-  bool datagrams = false;  // udp: and unixgram: instead of TCP and unix:.
+  bool datagrams = false;  // udp: and unixgram: instead of TCP and unix:. kSystemd does not say.
 
   // Errors: InvalidArgument, saying what is wrong and what would be right; never the text itself,
   // which the caller knows the place of.
@@ -40,7 +41,6 @@ struct Address {
 
   // Parse(ToString()) gives the same address.
   std::string ToString() const;
-
   // The same text for the ways to write one address: FE80::1 and fe80:0::1. A socket file is one
   // address, whatever its type; abstract names have types (unix(7)).
   std::string CanonicalForm() const;
@@ -77,7 +77,8 @@ enum class ResolveFor { kListen, kConnect };
 // (RFC 6761, section 6.3); `*` is [::] for listening (the listener makes it dual-stack) and, for
 // connecting, the loopback addresses.
 //
-// Errors: NotFound or Unavailable, with the resolver's own words.
+// Errors: NotFound or Unavailable, with the resolver's own words; InvalidArgument for kSystemd, of
+// which only the sockets themselves know where they are.
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, ResolveFor use);
 
 // The local or the remote end of a socket. Errors: that of getsockname(2) or getpeername(2).

@@ -33,6 +33,14 @@ void CheckResolved(const Address& address) {
   if (socket.ToString() != stream.ToString()) Fail("the socket has another name", text);
 }
 
+void CheckSystemd(const Address& address) {
+  if (address.path.size() > 255 || address.datagrams) Fail("no name", address.path);
+  for (const char c : address.path) {
+    if (c < 0x20 || c > 0x7E || c == ':') Fail("no name", address.path);
+  }
+  if (Resolve(address, ResolveFor::kConnect).ok()) Fail("a name was resolved", address.path);
+}
+
 void CheckAddress(std::string_view text) {
   const auto address = Address::Parse(text);
   if (!address.ok()) {
@@ -49,6 +57,10 @@ void CheckAddress(std::string_view text) {
   if (address->datagrams != datagrams) Fail("another type of socket than was asked for", printed);
   const auto again = Address::Parse(printed);
   if (!again.ok() || *again != *address) Fail("printed, it is another address", printed);
+  const std::string canonical = address->CanonicalForm();
+  const auto same = Address::Parse(canonical);
+  if (!same.ok() || same->CanonicalForm() != canonical) Fail("no canonical form", printed);
+  if (address->kind == Address::Kind::kSystemd) return CheckSystemd(*address);
   if (address->kind != Address::Kind::kTcp) return CheckResolved(*address);
   auto parts = Address::FromHostAndPort(address->host, std::to_string(address->port));
   if (parts.ok()) parts->datagrams = address->datagrams;

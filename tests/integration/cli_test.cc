@@ -221,10 +221,11 @@ TEST_F(CliTest, ListenNeedsANameWhereThereAreSeveralListeners) {
 
 TEST_F(CliTest, OverridesShowInTheDumpedConfiguration) {
   const std::string config = folder_.Write("ok.yaml", OneListener("{builtin: echo}"));
-  const Outcome outcome = RunBsockd({"-c", config, "--dump-config", "--listen", "unix:@x",
-                                     "--log-level", "warn", "--io", "epoll"});
+  const Outcome outcome =
+      RunBsockd({"-c", config, "--dump-config", "--listen", "unix:@x", "--listen", "systemd:a=b",
+                 "--log-level", "warn", "--io", "epoll"});
   EXPECT_EQ(outcome.end, Exited(0)) << outcome.errors;
-  for (const char* part : {"unix:@x", "level: warn", "io: epoll"}) {
+  for (const char* part : {"unix:@x", "systemd:a=b", "level: warn", "io: epoll"}) {
     EXPECT_TRUE(Contains(outcome.output, part)) << part << " in\n" << outcome.output;
   }
 }

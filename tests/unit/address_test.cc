@@ -52,6 +52,7 @@ TEST_P(GoodAddress, IsReadAndWritten) {
 
 constexpr auto kTcp = Address::Kind::kTcp;
 constexpr auto kUnixPath = Address::Kind::kUnixPath;
+constexpr auto kSystemd = Address::Kind::kSystemd;
 constexpr auto kUnixAbstract = Address::Kind::kUnixAbstract;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -68,7 +69,10 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"unix:/a b:c", kUnixPath, "/a b:c", 0}, Good{"unix:@name", kUnixAbstract, "name", 0},
         Good{"unix:@@", kUnixAbstract, "@", 0},
         Good{"unix:/" + std::string(106, 'x'), kUnixPath, "/" + std::string(106, 'x'), 0},
-        Good{"unix:@" + std::string(107, 'x'), kUnixAbstract, std::string(107, 'x'), 0}));
+        Good{"unix:@" + std::string(107, 'x'), kUnixAbstract, std::string(107, 'x'), 0},
+        Good{"systemd:main", kSystemd, "main", 0}, Good{"systemd:51717", kSystemd, "51717", 0},
+        Good{"systemd: ~/@[=", kSystemd, " ~/@[=", 0},
+        Good{"systemd:" + std::string(255, 'x'), kSystemd, std::string(255, 'x'), 0}));
 
 TEST(AddressParseTest, Datagrams) {
   const struct {
@@ -151,6 +155,14 @@ TEST(AddressParseTest, SaysWhatIsWrong) {
       {"unix:/" + std::string(107, 'x'), "108 bytes long"},
       {"unix:@" + std::string(108, 'x'), "108 bytes long"},
       {std::string("unix:/a\0b", 9), "NUL"},
+      {"systemd:", "the name is missing (write systemd:NAME"},
+      {"systemd:a:b", "a colon"},
+      {"systemd:" + std::string(256, 'x'), "256 bytes long"},
+      {"systemd:caf\xC3\xA9", "printable ASCII"},
+      {"systemd:a\tb", "printable ASCII"},
+      {std::string("systemd:a\0b", 11), "printable ASCII"},
+      {"systemd:\x7F", "printable ASCII"},
+      {"udp:systemd:53", "no hosts"},
   };
   for (const auto& bad : kBad) {
     EXPECT_NE(ErrorOf(bad.text).find(bad.error), std::string::npos)
@@ -163,11 +175,33 @@ TEST(AddressFromHostAndPortTest, TakesBracketsOrNone) {
   EXPECT_EQ(Address::FromHostAndPort("::1", "80")->ToString(), "[::1]:80");
   EXPECT_EQ(Address::FromHostAndPort("[::1]", "80")->ToString(), "[::1]:80");
   EXPECT_EQ(Address::FromHostAndPort("*", "0")->ToString(), "*:0");
-  for (const char* host : {"", "[]", "[localhost]", "[::1", "unix:/x", "a b", "udp", "unix"}) {
+  for (const char* host :
+       {"", "[]", "[localhost]", "[::1", "unix:/x", "a b", "udp", "unix", "systemd"}) {
     EXPECT_FALSE(Address::FromHostAndPort(host, "80").ok()) << host;
   }
   EXPECT_FALSE(Address::FromHostAndPort("localhost", "http").ok());
   EXPECT_FALSE(Address::FromHostAndPort("localhost", "").ok());
+}
+
+TEST(AddressCanonicalFormTest, IsTheSameForTheWaysToWriteAnAddress) {
+  const struct {
+    std::string text;
+    std::string canonical;
+  } kForms[] = {
+      {"127.0.0.1:080", "127.0.0.1:80"},
+      {"Example.ORG:1", "example.org:1"},
+      {"[0:0::1]:1", "[::1]:1"},
+      {"[FE80::A]:1", "[fe80::a]:1"},
+      {"[FE80::1%eth0]:1", "[fe80::1%eth0]:1"},
+      {"udp:[2001:DB8:0::1]:1", "udp:[2001:db8::1]:1"},
+      {"unix:/Run/X", "unix:/Run/X"},
+      {"unixgram:/Run/X", "unix:/Run/X"},
+      {"unixgram:@X", "unixgram:@X"},
+      {"systemd:Main", "systemd:Main"},
+  };
+  for (const auto& form : kForms) {
+    EXPECT_EQ(Address::Parse(form.text)->CanonicalForm(), form.canonical) << form.text;
+  }
 }
 
 std::vector<std::string> Resolved(std::string_view text, ResolveFor use) {
@@ -222,6 +256,13 @@ TEST(ResolveTest, AbstractNameBeginsWithNul) {
     EXPECT_EQ(address.size, offsetof(sockaddr_un, sun_path) + 1 + name.size());
     EXPECT_EQ(address.local.sun_path[0], '\0');
     EXPECT_EQ(address.ToString(), "unix:@" + name);
+  }
+}
+
+TEST(ResolveTest, SocketsFromSystemdAreSomewhere) {
+  for (const ResolveFor use : {ResolveFor::kListen, ResolveFor::kConnect}) {
+    const auto found = Resolve(*Address::Parse("systemd:main"), use);
+    EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument);
   }
 }
 

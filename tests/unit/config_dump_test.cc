@@ -264,6 +264,9 @@ class RandomConfig {
       listener.listen.push_back(address);
       listener.mode = static_cast<mode_t>(Below(01000));
     }
+    if (Below(3) == 0) {
+      listener.listen.push_back(*Address::Parse("systemd:" + std::to_string(i) + " #\"'\\"));
+    }
     listener.limits = Limits();
     listener.timeouts.first_byte = Limited(RandomDuration(1));
     listener.timeouts.frame = Limited(RandomDuration(1));
