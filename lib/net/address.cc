@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -62,8 +63,10 @@ absl::Status CheckHost(const std::string& host, bool bracketed) {
     return absl::OkStatus();
   }
   if (host == "*") return absl::OkStatus();
-  // Before a colon they say what kind of address follows.
-  if (host == "udp" || host == "unix" || host == "unixgram" || host == "systemd") {
+  // Before a colon they say what kind of address follows; as hosts, even in capitals, they would
+  // have the canonical form of another address.
+  const auto is = [&](const char* word) { return strcasecmp(host.c_str(), word) == 0; };
+  if (is("udp") || is("unix") || is("unixgram") || is("systemd")) {
     return Invalid("udp, unix, unixgram and systemd are no hosts (udp:HOST:PORT, unix:/PATH)");
   }
   if (host.size() > kHostBytesMax) return Invalid("the host name is longer than 253 characters");

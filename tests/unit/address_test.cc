@@ -163,6 +163,8 @@ TEST(AddressParseTest, SaysWhatIsWrong) {
       {std::string("systemd:a\0b", 11), "printable ASCII"},
       {"systemd:\x7F", "printable ASCII"},
       {"udp:systemd:53", "no hosts"},
+      {"Systemd:53", "no hosts"},
+      {"UDP:53", "no hosts"},
   };
   for (const auto& bad : kBad) {
     EXPECT_NE(ErrorOf(bad.text).find(bad.error), std::string::npos)
