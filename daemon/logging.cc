@@ -1,18 +1,20 @@
 #include "daemon/logging.h"
 
+#include <absl/container/inlined_vector.h>
 #include <absl/time/time.h>
+#include <fmt/format.h>
 #include <spdlog/formatter.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/sink.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
+#include <utility>
 
 #include "lib/base/line_writer.h"
+#include "lib/base/log_event.h"
 
 namespace bsockd {
 namespace {
@@ -57,52 +59,99 @@ std::string_view Text(const spdlog::details::log_msg& message) {
   return {message.payload.data(), message.payload.size()};
 }
 
-class TextFormatter final : public spdlog::formatter {
- public:
-  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    fmt::format_to(std::back_inserter(out), "{} {:<5} {}\n", Timestamp(message),
-                   LevelName(message.level), Text(message));
+// syslog(3)
+std::string_view Priority(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::trace:
+    case spdlog::level::debug:
+      return "7";
+    case spdlog::level::info:
+      return "6";
+    case spdlog::level::warn:
+      return "4";
+    default:
+      return "3";
   }
-  std::unique_ptr<formatter> clone() const override { return std::make_unique<TextFormatter>(); }
+}
+
+// What all sinks have in common: they write at once, and have one form. Thread: any.
+class LogSink : public spdlog::sinks::sink, public EventSink {
+ public:
+  void log(const spdlog::details::log_msg& message) final { LogEvent(message, {}); }
+  void flush() final {}
+  void set_pattern(const std::string&) final {}
+  void set_formatter(std::unique_ptr<spdlog::formatter>) final {}
 };
 
-class JsonFormatter final : public spdlog::formatter {
+class TextSink final : public LogSink {
  public:
-  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const nlohmann::ordered_json object = {{"time", Timestamp(message)},
-                                           {"level", LevelName(message.level)},
-                                           {"message", Text(message)}};
-    // Messages may quote bytes that are not UTF-8; JSON has none.
-    const std::string line =
-        object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    out.append(line.data(), line.data() + line.size());
+  void LogEvent(const spdlog::details::log_msg& message, const LogFields&) override {
+    writer_.Write(
+        fmt::format("{} {:<5} {}\n", Timestamp(message), LevelName(message.level), Text(message)));
   }
-  std::unique_ptr<formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
-};
-
-class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
- protected:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    writer_.Write({line.data(), line.size()});
-  }
-  void flush_() override {}
 
  private:
   LineWriter writer_{STDERR_FILENO};
 };
 
+class JsonSink final : public LogSink {
+ public:
+  void LogEvent(const spdlog::details::log_msg& message, const LogFields& fields) override {
+    nlohmann::ordered_json object = {{"time", Timestamp(message)},
+                                     {"level", LevelName(message.level)},
+                                     {"message", Text(message)}};
+    const auto add = [&](const char* name, std::string_view value) {
+      if (!value.empty()) object[name] = value;
+    };
+    add("message_id", fields.message_id);
+    add("listener", fields.listener);
+    add("peer", fields.peer);
+    add("reason", fields.reason);
+    // Messages may quote bytes that are not UTF-8; JSON has none.
+    writer_.Write(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+
+ private:
+  LineWriter writer_{STDERR_FILENO};
+};
+
+// What the journal does not take goes to standard error, as text.
+class JournalSink final : public LogSink {
+ public:
+  explicit JournalSink(std::string_view socket_path) : journal_(socket_path) {}
+
+  void LogEvent(const spdlog::details::log_msg& message, const LogFields& fields) override {
+    absl::InlinedVector<JournalField, 7> entry = {{"MESSAGE", Text(message)},
+                                                  {"PRIORITY", Priority(message.level)},
+                                                  {"SYSLOG_IDENTIFIER", "bsockd"}};
+    const auto add = [&](std::string_view name, std::string_view value) {
+      if (!value.empty()) entry.push_back({name, value});
+    };
+    add("MESSAGE_ID", fields.message_id);
+    add("LISTENER", fields.listener);
+    add("PEER", fields.peer);
+    add("REASON", fields.reason);
+    if (!journal_.Write(entry)) text_.LogEvent(message, fields);
+  }
+
+ private:
+  JournalWriter journal_;
+  TextSink text_;
+};
+
+std::shared_ptr<spdlog::sinks::sink> MakeSink(LogFormat format, std::string_view journal_socket) {
+  if (format == LogFormat::kJson) return std::make_shared<JsonSink>();
+  if (format == LogFormat::kAuto && IsJournal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"))) {
+    return std::make_shared<JournalSink>(journal_socket);
+  }
+  return std::make_shared<TextSink>();
+}
+
 }  // namespace
 
-std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config) {
-  auto sink = std::make_shared<LineSink>();
-  if (config.format == LogFormat::kJson) {
-    sink->set_formatter(std::make_unique<JsonFormatter>());
-  } else {
-    sink->set_formatter(std::make_unique<TextFormatter>());
-  }
-  auto logger = std::make_unique<spdlog::logger>("bsockd", std::move(sink));
+std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config,
+                                           std::string_view journal_socket) {
+  auto logger = std::make_unique<spdlog::logger>("bsockd", MakeSink(config.format, journal_socket));
   logger->set_level(SpdlogLevel(config.level));
   return logger;
 }
