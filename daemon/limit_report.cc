@@ -1,8 +1,12 @@
 #include "daemon/limit_report.h"
 
+#include <fmt/format.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "lib/base/log_event.h"
 
 namespace bsockd {
 namespace {
@@ -16,10 +20,21 @@ std::string_view WhatHappened(std::string_view family) {
   return {};
 }
 
-}  // namespace
+void Tell(const ListenerMetrics& listener, Counter counter, bool enforced, uint64_t more,
+          spdlog::logger& log) {
+  const auto [family, reason] = NameOf(counter);
+  std::string_view what = WhatHappened(family);
+  if (reason == "reply") what = "replies lost";
+  if (!enforced && !reason.empty() && what.empty()) what = "connections held";
+  // An end that the client or the stop has brought about is no news.
+  if (what.empty() || reason == "reset" || reason == "stop") return;
+  LogEvent(log, family == "cut" && enforced ? spdlog::level::info : spdlog::level::warn,
+           {.listener = listener.name(), .reason = reason},
+           fmt::format("listener {}: {} {} by {}{}", listener.name(), more, what, reason,
+                       enforced ? "" : ", had it been enforced"));
+}
 
-LimitReport::LimitReport(const Metrics& metrics)
-    : metrics_(metrics), told_(metrics.listeners().size() * kCounters * 2) {}
+}  // namespace
 
 void LimitReport::Log(MonotonicTime now, spdlog::logger& log) {
   if (now < next_) return;
@@ -28,25 +43,21 @@ void LimitReport::Log(MonotonicTime now, spdlog::logger& log) {
 }
 
 void LimitReport::LogRest(spdlog::logger& log) {
-  size_t at = 0;
-  for (size_t listener = 0; listener < metrics_.listeners().size(); ++listener) {
-    for (size_t c = 0; c < kCounters; ++c) {
-      for (const bool enforced : {true, false}) {
-        const auto [family, reason] = NameOf(static_cast<Counter>(c));
-        const uint64_t count = metrics_.Sum(listener, static_cast<Counter>(c), enforced);
-        const uint64_t more = count - std::exchange(told_[at++], count);
-        std::string_view what = WhatHappened(family);
-        if (reason == "reply") what = "replies lost";
-        if (!enforced && !reason.empty() && what.empty()) what = "connections held";
-        if (more == 0 || what.empty()) continue;
-        // An end that the client or the stop has brought about is no news.
-        if (reason == "reset" || reason == "stop") continue;
-        log.log(family == "cut" && enforced ? spdlog::level::info : spdlog::level::warn,
-                "listener {}: {} {} by {}{}", metrics_.listeners()[listener], more, what, reason,
-                enforced ? "" : ", had it been enforced");
-      }
+  decltype(told_) told;
+  for (const auto& listener : metrics_.listeners()) {
+    auto& counts = told[listener->name()];
+    const auto& before = told_[listener->name()];
+    for (size_t at = 0; at < counts.size(); ++at) {
+      const bool enforced = at % 2 == 0;
+      const auto counter = static_cast<Counter>(at / 2);
+      const uint64_t count = listener->Sum(counter, enforced);
+      counts[at] = count;
+      // A listener that was removed, and is there again, has begun anew.
+      const uint64_t more = count >= before[at] ? count - before[at] : count;
+      if (more > 0) Tell(*listener, counter, enforced, more, log);
     }
   }
+  told_ = std::move(told);
 }
 
 void LogMetrics(const Metrics& metrics, spdlog::logger& log) {

@@ -4,9 +4,12 @@
 
 #include <spdlog/logger.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <map>
+#include <string>
 
 #include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
@@ -19,7 +22,7 @@ inline constexpr Duration kReportInterval = std::chrono::seconds(1);
 class LimitReport {
  public:
   // `metrics` outlives the object.
-  explicit LimitReport(const Metrics& metrics);
+  explicit LimitReport(const Metrics& metrics) : metrics_(metrics) {}
 
   // Logs what has happened since the last lines, unless these are younger than kReportInterval.
   void Log(MonotonicTime now, spdlog::logger& log);
@@ -28,7 +31,8 @@ class LimitReport {
 
  private:
   const Metrics& metrics_;
-  std::vector<uint64_t> told_;  // By listener, counter and whether it is enforced.
+  // By listener: each counter, enforced and not.
+  std::map<std::string, std::array<uint64_t, kCounters * 2>> told_;
   MonotonicTime next_ = MonotonicTime::min();
 };
 

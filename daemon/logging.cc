@@ -152,8 +152,10 @@ std::shared_ptr<spdlog::sinks::sink> MakeSink(LogFormat format, std::string_view
 std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config,
                                            std::string_view journal_socket) {
   auto logger = std::make_unique<spdlog::logger>("bsockd", MakeSink(config.format, journal_socket));
-  logger->set_level(SpdlogLevel(config.level));
+  SetLevel(config.level, logger.get());
   return logger;
 }
+
+void SetLevel(LogLevel level, spdlog::logger* log) { log->set_level(SpdlogLevel(level)); }
 
 }  // namespace bsockd

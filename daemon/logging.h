@@ -19,4 +19,7 @@ namespace bsockd {
 std::unique_ptr<spdlog::logger> MakeLogger(const LogConfig& config,
                                            std::string_view journal_socket = kJournalSocket);
 
+// From now on lines below `level` are not written.
+void SetLevel(LogLevel level, spdlog::logger* log);
+
 }  // namespace bsockd

@@ -3,18 +3,27 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "daemon/control.h"
 #include "daemon/exit_status.h"
 #include "daemon/flags.h"
+#include "daemon/inheritance.h"
 #include "daemon/lifecycle.h"
 #include "daemon/logging.h"
+#include "daemon/reload.h"
 #include "daemon/settings.h"
+#include "lib/base/log_event.h"
+#include "lib/base/message_ids.h"
 #include "lib/base/text.h"
 #include "lib/base/version.h"
 #include "lib/config/load.h"
@@ -22,6 +31,9 @@
 #include "lib/handler/request_log.h"
 #include "lib/metrics/metrics.h"
 #include "lib/server/server.h"
+#include "lib/server/services.h"
+#include "lib/systemd/inherited_fds.h"
+#include "lib/systemd/notify.h"
 
 namespace bsockd {
 namespace {
@@ -34,11 +46,11 @@ struct ListenerAddress {
 };
 
 // Every address once, whichever number of sockets it has.
-std::vector<ListenerAddress> AddressesOf(const BoundListeners& listeners) {
+std::vector<ListenerAddress> AddressesOf(const Services& services) {
   std::vector<ListenerAddress> addresses;
-  for (const auto* kind : {&listeners.streams, &listeners.datagrams}) {
+  for (const auto* kind : {&services.streams, &services.datagrams}) {
     for (const BoundListener& bound : *kind) {
-      ListenerAddress next{bound.listener->name, bound.socket.name()};
+      ListenerAddress next{bound.listener->name, bound.socket->name()};
       if (addresses.empty() || addresses.back() != next) addresses.push_back(std::move(next));
     }
   }
@@ -52,66 +64,111 @@ int Print(const std::string& text) {
   return kExitOperatingSystem;
 }
 
-int Fail(spdlog::logger& log, const absl::Status& status, int exit_status) {
-  log.error("{}", MessageOf(status));
-  return exit_status;
+int Fail(spdlog::logger& log, const absl::Status& status) {
+  std::string_view rest = MessageOf(status);
+  while (!rest.empty()) {  // A line for each thing that is wrong.
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    log.error("{}", rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  if (absl::IsInvalidArgument(status)) return kExitConfiguration;
+  return absl::IsUnavailable(status) ? kExitCannotBind : kExitOperatingSystem;
+}
+
+int Complain(const SettingsError& error) {
+  for (const std::string& line : error.lines) std::fprintf(stderr, "%s\n", line.c_str());
+  return error.exit_status;
 }
 
 // What a reload would make of `config` if the file were another one.
 int Plan(Flags flags, const Config& config) {
   flags.config_file = *flags.plan_file;
-  const std::variant<Config, ExitStatus> planned = EffectiveConfig(flags);
-  if (const auto* status = std::get_if<ExitStatus>(&planned)) return *status;
+  const std::variant<Config, SettingsError> planned = EffectiveConfig(flags);
+  if (const auto* error = std::get_if<SettingsError>(&planned)) return Complain(*error);
   return Print(FormatPlan(PlanReload(config, std::get<Config>(planned))));
+}
+
+// The services of `config`, with the sockets of `inherited` that it names.
+absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSockets& inherited,
+                                         RequestLog* request_log, Metrics* metrics,
+                                         spdlog::logger* log) {
+  std::set<std::string> present;
+  for (const auto& [key, sockets] : inherited) present.insert(key);
+  absl::StatusOr<NewServices> made = MakeServices(config, present, {}, request_log, metrics);
+  if (!made.ok()) return made.status();
+  absl::StatusOr<Services> services = Assemble(config, *std::move(made), inherited, log);
+  if (!services.ok()) return services.status();
+  absl::Status all_used = CheckAllUsed(inherited, services->sockets, *log);
+  if (!all_used.ok()) return all_used;
+  return services;
 }
 
 int Main(int argc, char** argv) {
   PrepareProcess();
+  std::vector<InheritedFd> inherited_fds = TakeInheritedFds();
+  Notifier notifier = Notifier::FromEnvironment();
   const std::variant<Flags, ExitStatus> parsed = ParseFlags(argc, argv);
   if (const auto* status = std::get_if<ExitStatus>(&parsed)) return *status;
   const Flags& flags = std::get<Flags>(parsed);
 
-  const std::variant<Config, ExitStatus> effective = EffectiveConfig(flags);
-  if (const auto* status = std::get_if<ExitStatus>(&effective)) return *status;
-  Config config = std::get<Config>(effective);
-  if (flags.dump_config) return Print(DumpConfig(config));
-  if (flags.plan_file.has_value()) return Plan(flags, config);
+  const std::variant<Config, SettingsError> effective = EffectiveConfig(flags);
+  if (const auto* error = std::get_if<SettingsError>(&effective)) return Complain(*error);
+  const Config& loaded = std::get<Config>(effective);
+  if (flags.dump_config) return Print(DumpConfig(loaded));
+  if (flags.plan_file.has_value()) return Plan(flags, loaded);
   if (flags.test) return Print(ConfigFile(flags) + ": ok\n");
 
+  Config config = loaded;
   config.server.workers = WorkerCount(config.server);  // From here on it does not change.
   const std::unique_ptr<spdlog::logger> log = MakeLogger(config.log);
   RequestLog request_log(STDOUT_FILENO, config.log.format == LogFormat::kJson);
-  log->info("bsockd {} starting", kVersion);
+  LogEvent(*log, spdlog::level::info, {.message_id = message_id::kStarting},
+           fmt::format("bsockd {} starting", kVersion));
   RaiseDescriptorLimit(config.server.max_connections.value, *log);
 
-  const std::unique_ptr<Metrics> metrics = MakeMetrics(config);
-  absl::StatusOr<BoundListeners> listeners =
-      BindListeners(config, &request_log, metrics.get(), log.get());
-  if (!listeners.ok()) {
-    const bool bad_config = absl::IsInvalidArgument(listeners.status());
-    return Fail(*log, listeners.status(), bad_config ? kExitConfiguration : kExitCannotBind);
+  absl::StatusOr<ListenSockets> inherited =
+      AdoptInherited(std::move(inherited_fds), notifier, *log);
+  if (!inherited.ok()) return Fail(*log, inherited.status());
+  Metrics metrics(CountingThreads(config.server));
+  absl::StatusOr<Services> services =
+      MakeAllServices(config, *inherited, &request_log, &metrics, log.get());
+  if (!services.ok()) return Fail(*log, services.status());
+  const std::vector<ListenerAddress> addresses = AddressesOf(*services);
+  for (const auto& [listener, address] : addresses) {
+    LogEvent(*log, spdlog::level::info, {.listener = listener},
+             fmt::format("listening on {} ({})", address, listener));
   }
-  const std::vector<ListenerAddress> addresses = AddressesOf(*listeners);
-  for (const auto& [listener, address] : addresses)
-    log->info("listening on {} ({})", address, listener);
   // Not before the names are resolved, which can take long, and which a signal may end.
   absl::StatusOr<UniqueFd> signals = TakeSignals();
-  if (!signals.ok()) return Fail(*log, signals.status(), kExitOperatingSystem);
+  if (!signals.ok()) return Fail(*log, signals.status());
 
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config.server, *std::move(listeners), metrics.get(), log.get());
-  if (!server.ok()) return Fail(*log, server.status(), kExitOperatingSystem);
+      Server::Start(config.server, *std::move(services), &metrics, log.get());
+  if (!server.ok()) return Fail(*log, server.status());
+  absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
+  if (!reloader.ok()) return Fail(*log, reloader.status());
+  Control control({.flags = flags,
+                   .signals = *signals,
+                   .server = **server,
+                   .metrics = metrics,
+                   .request_log = request_log,
+                   .notifier = notifier,
+                   .reloader = **reloader,
+                   .log = *log},
+                  loaded, config.server.workers, *inherited);
+  inherited->clear();
   if (flags.print_addresses) {
     std::string lines;
     for (const auto& [listener, address] : addresses) lines += listener + " " + address + "\n";
     Print(lines);
   }
-  log->info("ready");
-  const int exit_status = Serve(**server, *signals, config.server.drain_timeout, *metrics, *log);
+  const int exit_status = control.Run();
   if (request_log.dropped() > 0) {
     log->warn("{} requests were not printed: standard output did not take them",
               request_log.dropped());
   }
+  // A reload that waits for a name, which may be long, is not waited for.
+  if ((*reloader)->busy()) std::_Exit(exit_status);
   return exit_status;
 }
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
+#include <optional>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "daemon/exit_status.h"
 #include "lib/base/text.h"
@@ -38,13 +38,12 @@ Config QuickConfig(uint16_t port) {
   return config;
 }
 
-ExitStatus ListenUsageError(std::string_view text, std::string_view what) {
-  fmt::print(stderr, "bsockd: --listen {}: {}\n", text, what);
-  return kExitUsage;
+SettingsError ListenUsageError(std::string_view text, std::string_view what) {
+  return {.lines = {fmt::format("bsockd: --listen {}: {}", text, what)}, .exit_status = kExitUsage};
 }
 
-// Replaces the addresses of the listeners that --listen speaks of. kExitOk, or the user was told.
-ExitStatus MoveListeners(const std::vector<std::string>& listen, Config* config) {
+// Replaces the addresses of the listeners that --listen speaks of.
+std::optional<SettingsError> MoveListeners(const std::vector<std::string>& listen, Config* config) {
   std::vector<const ListenerConfig*> moved;
   for (const std::string& text : listen) {
     std::string_view address_text = text;
@@ -74,7 +73,17 @@ ExitStatus MoveListeners(const std::vector<std::string>& listen, Config* config)
     }
     listener->listen.push_back(*std::move(address));
   }
-  return kExitOk;
+  return std::nullopt;
+}
+
+std::vector<std::string> Lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
 }
 
 }  // namespace
@@ -83,7 +92,7 @@ std::string ConfigFile(const Flags& flags) {
   return flags.config_file.value_or(std::string(kDefaultConfigFile));
 }
 
-std::variant<Config, ExitStatus> EffectiveConfig(const Flags& flags) {
+std::variant<Config, SettingsError> EffectiveConfig(const Flags& flags) {
   Config config;
   if (flags.port.has_value()) {
     config = QuickConfig(*flags.port);
@@ -91,17 +100,16 @@ std::variant<Config, ExitStatus> EffectiveConfig(const Flags& flags) {
     const std::string file = ConfigFile(flags);
     LoadedConfig loaded = LoadConfigFile(file);
     if (!loaded.ok()) {
-      fmt::print(stderr, "{}", FormatErrors(file, loaded.errors));
+      SettingsError error{.lines = Lines(FormatErrors(file, loaded.errors)),
+                          .exit_status = kExitConfiguration};
       if (!flags.config_file.has_value()) {
-        fmt::print(stderr, "bsockd: name a file with --config, or try: bsockd 51717\n");
+        error.lines.emplace_back("bsockd: name a file with --config, or try: bsockd 51717");
       }
-      return kExitConfiguration;
+      return error;
     }
     config = std::move(loaded.config);
   }
-  if (const ExitStatus status = MoveListeners(flags.listen, &config); status != kExitOk) {
-    return status;
-  }
+  if (std::optional<SettingsError> error = MoveListeners(flags.listen, &config)) return *error;
   if (flags.log_level.has_value()) config.log.level = *flags.log_level;
   if (flags.io.has_value()) config.server.io = *flags.io;
   return config;

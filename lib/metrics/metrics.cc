@@ -46,20 +46,38 @@ constexpr CounterName kNames[kCounters] = {
 
 CounterName NameOf(Counter counter) { return kNames[static_cast<size_t>(counter)]; }
 
-Metrics::Metrics(std::vector<std::string> listeners, size_t threads)
-    : listeners_(std::move(listeners)),
-      threads_(threads),
-      blocks_(listeners_.size() * threads),
-      started_(std::chrono::steady_clock::now()) {}
-
-uint64_t Metrics::Sum(size_t listener, Counter counter, bool enforced) const {
+uint64_t ListenerMetrics::Sum(Counter counter, bool enforced) const {
   uint64_t sum = 0;
-  for (size_t thread = 0; thread < threads_; ++thread) {
-    const Block& block = blocks_[thread * listeners_.size() + listener];
+  for (const Block& block : blocks_) {
     sum += block.values_[enforced ? 0 : 1][static_cast<size_t>(counter)].load(
         std::memory_order_relaxed);
   }
   return sum;
+}
+
+uint64_t ListenerMetrics::Connections() const {
+  // Closed first: a connection that closes in between must not make the difference negative.
+  const uint64_t closed = Sum(Counter::kConnectionsClosed);
+  return Sum(Counter::kConnections) - closed;
+}
+
+std::shared_ptr<ListenerMetrics> Metrics::Of(const std::string& listener) {
+  MutexLock lock(mutex_);
+  for (const auto& known : listeners_) {
+    if (known->name() == listener) return known;
+  }
+  listeners_.push_back(std::make_shared<ListenerMetrics>(listener, threads_));
+  return listeners_.back();
+}
+
+std::vector<std::shared_ptr<const ListenerMetrics>> Metrics::listeners() const {
+  MutexLock lock(mutex_);
+  return {listeners_.begin(), listeners_.end()};
+}
+
+void Metrics::ForgetUnused() {
+  MutexLock lock(mutex_);
+  std::erase_if(listeners_, [](const auto& metrics) { return metrics.use_count() == 1; });
 }
 
 std::string Metrics::Text() const {
@@ -69,21 +87,20 @@ std::string Metrics::Text() const {
   fmt::format_to(out, "bsockd_uptime_seconds {}\n",
                  std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
   fmt::format_to(out, "bsockd_buffer_bytes {}\n", buffer_bytes_.load(std::memory_order_relaxed));
-  for (size_t i = 0; i < listeners_.size(); ++i) {
-    // Closed first: a connection that closes in between must not make the difference negative.
-    const uint64_t closed = Sum(i, Counter::kConnectionsClosed);
-    fmt::format_to(out, "bsockd_connections{{listener=\"{}\"}} {}\n", listeners_[i],
-                   Sum(i, Counter::kConnections) - closed);
+  const auto all = listeners();
+  for (const auto& listener : all) {
+    fmt::format_to(out, "bsockd_connections{{listener=\"{}\"}} {}\n", listener->name(),
+                   listener->Connections());
   }
   for (const bool enforced : {true, false}) {
     for (size_t c = 0; c < kCounters; ++c) {
       const auto [family, reason] = kNames[c];
       if (!enforced && reason.empty()) continue;  // Not a limit.
-      for (size_t i = 0; i < listeners_.size(); ++i) {
+      for (const auto& listener : all) {
         fmt::format_to(out, "bsockd_{}{}_total{{listener=\"{}\"{}{}{}}} {}\n",
-                       enforced ? "" : "shadow_", family, listeners_[i],
+                       enforced ? "" : "shadow_", family, listener->name(),
                        reason.empty() ? "" : ",reason=\"", reason, reason.empty() ? "" : "\"",
-                       Sum(i, static_cast<Counter>(c), enforced));
+                       listener->Sum(static_cast<Counter>(c), enforced));
       }
     }
   }

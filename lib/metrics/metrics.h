@@ -4,18 +4,24 @@
 // instruction; whoever reads adds up the threads' shares. A number that is read may be a moment
 // old.
 //
-// Thread: a Block is written by its thread only; everything is read by any.
+// Thread: a Block is written by its thread only; everything is read by any. Metrics has a lock for
+// the list of listeners, which a reload changes; no request needs it.
 #pragma once
+
+#include <absl/base/thread_annotations.h>
 
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/base/clock.h"
+#include "lib/base/mutex.h"
 
 namespace bsockd {
 
@@ -66,9 +72,10 @@ struct CounterName {
 };
 CounterName NameOf(Counter counter);
 
-class Metrics {
+// What is counted of one listener.
+class ListenerMetrics {
  public:
-  // One thread's share for one listener. The lines of the cache are its own.
+  // One thread's share. The lines of the cache are its own.
   class alignas(64) Block {
    public:
     // `enforced` false: it would have happened, had the limit been enforced.
@@ -78,22 +85,40 @@ class Metrics {
     }
 
    private:
-    friend class Metrics;
+    friend class ListenerMetrics;
     std::array<std::array<std::atomic<uint64_t>, kCounters>, 2> values_{};
   };
 
   // `threads`: how many write.
-  Metrics(std::vector<std::string> listeners, size_t threads);
+  ListenerMetrics(std::string name, size_t threads) : name_(std::move(name)), blocks_(threads) {}
+  ListenerMetrics(const ListenerMetrics&) = delete;
+  ListenerMetrics& operator=(const ListenerMetrics&) = delete;
+
+  const std::string& name() const { return name_; }
+  Block& At(size_t thread) { return blocks_[thread]; }
+  uint64_t Sum(Counter counter, bool enforced = true) const;
+  // Connections that are open now.
+  uint64_t Connections() const;
+
+ private:
+  const std::string name_;
+  std::vector<Block> blocks_;
+};
+
+class Metrics {
+ public:
+  // `threads`: how many write.
+  explicit Metrics(size_t threads) : threads_(threads) {}
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  Block& At(size_t thread, size_t listener) {
-    return blocks_[thread * listeners_.size() + listener];
-  }
-
-  const std::vector<std::string>& listeners() const { return listeners_; }
-  size_t threads() const { return threads_; }
-  uint64_t Sum(size_t listener, Counter counter, bool enforced = true) const;
+  // Those of the listener of that name; they begin with 0 if there are none.
+  std::shared_ptr<ListenerMetrics> Of(const std::string& listener);
+  // Of all listeners, in the order in which they came.
+  std::vector<std::shared_ptr<const ListenerMetrics>> listeners() const;
+  // Forgets those that nobody but this object has any more: of listeners that a reload has removed,
+  // once their last connection is gone.
+  void ForgetUnused();
 
   // Bytes of the buffers of all connections. Every worker adds what has changed, once a turn.
   std::atomic<int64_t>& buffer_bytes() { return buffer_bytes_; }
@@ -104,11 +129,11 @@ class Metrics {
   std::string Text() const;
 
  private:
-  const std::vector<std::string> listeners_;
   const size_t threads_;
-  std::vector<Block> blocks_;
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<ListenerMetrics>> listeners_ ABSL_GUARDED_BY(mutex_);
   std::atomic<int64_t> buffer_bytes_{0};
-  const MonotonicTime started_;
+  const MonotonicTime started_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace bsockd

@@ -350,4 +350,13 @@ absl::StatusOr<SocketAddress> LocalAddress(int fd) {
   return result;
 }
 
+absl::StatusOr<SocketAddress> PeerAddress(int fd) {
+  SocketAddress result;
+  result.size = sizeof(result.storage);
+  if (getpeername(fd, &result.any, &result.size) != 0) {
+    return absl::ErrnoToStatus(errno, "getpeername");
+  }
+  return result;
+}
+
 }  // namespace bsockd

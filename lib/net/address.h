@@ -83,5 +83,6 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, Resol
 
 // The local or the remote end of a socket. Errors: that of getsockname(2) or getpeername(2).
 absl::StatusOr<SocketAddress> LocalAddress(int fd);
+absl::StatusOr<SocketAddress> PeerAddress(int fd);
 
 }  // namespace bsockd

@@ -115,23 +115,76 @@ void ListenSocket::Unlink() {
 
 std::string ListenSocket::name() const { return NameOf(local_, datagrams_); }
 
+absl::Status ListenSocket::SetMode(mode_t mode) {
+  if (file_.empty() || chmod(file_.c_str(), mode) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(
+      errno, ToAbsl(fmt::format("cannot set the mode of {} to {:04o}", name(), mode)));
+}
+
+absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd, bool owns_file) {
+  const auto option = [&fd](int name) {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    return getsockopt(fd.get(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  const int family = option(SO_DOMAIN);
+  if (family == -1) return absl::InvalidArgumentError("it is not a socket");
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) {
+    return absl::InvalidArgumentError("it is neither an IP nor a Unix socket");
+  }
+  const int type = option(SO_TYPE);
+  if (type != SOCK_STREAM && type != SOCK_DGRAM) {
+    return absl::InvalidArgumentError("it is a socket neither for streams nor for datagrams");
+  }
+  if (type == SOCK_STREAM && option(SO_ACCEPTCONN) != 1) {
+    return absl::InvalidArgumentError(
+        "it does not listen (a socket unit must not have Accept=yes: bsockd accepts itself)");
+  }
+  ListenSocket socket;
+  absl::StatusOr<SocketAddress> local = LocalAddress(fd.get());
+  if (!local.ok()) return absl::InvalidArgumentError(local.status().message());
+  socket.local_ = *local;
+  socket.datagrams_ = type == SOCK_DGRAM;
+  socket.fd_ = std::move(fd);
+  fcntl(socket.fd(), F_SETFD, FD_CLOEXEC);
+  fcntl(socket.fd(), F_SETFL, fcntl(socket.fd(), F_GETFL) | O_NONBLOCK);
+  socket.SetOptions();
+  // An abstract name begins with a NUL.
+  if (owns_file && family == AF_UNIX) socket.RememberFile(local->local.sun_path);
+  return socket;
+}
+
+void ListenSocket::SetOptions() {
+  if (local_.family() == AF_UNIX) {
+    if (datagrams_) SetOption(fd(), SOL_SOCKET, SO_PASSCRED, 1);
+  } else if (datagrams_) {
+    SetUdpOptions(fd(), local_);
+  } else {
+    SetStreamOptions(fd());
+  }
+}
+
+// Returns 0, or the errno where it is not there.
+int ListenSocket::RememberFile(const char* path) {
+  struct stat status;
+  if (path[0] == '\0') return 0;
+  if (lstat(path, &status) != 0) return errno;
+  file_ = path;
+  file_device_ = status.st_dev;
+  file_inode_ = status.st_ino;
+  return 0;
+}
+
 int ListenSocket::Open(const SocketAddress& where, const Options& options) {
   datagrams_ = options.datagrams;
   fd_ = UniqueFd(socket(where.family(), SocketType(datagrams_), 0));
   if (!fd_) return errno;
-  if (where.family() == AF_UNIX) {
-    if (datagrams_) SetOption(fd(), SOL_SOCKET, SO_PASSCRED, 1);
-  } else {
-    if (where.family() == AF_INET6) {
-      SetOption(fd(), IPPROTO_IPV6, IPV6_V6ONLY, options.dual_stack ? 0 : 1);
-    }
-    if (datagrams_) {
-      SetUdpOptions(fd(), where);
-    } else {
-      SetStreamOptions(fd());
-    }
-    if (options.shared_port) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  local_ = where;
+  if (where.family() == AF_INET6) {
+    SetOption(fd(), IPPROTO_IPV6, IPV6_V6ONLY, options.dual_stack ? 0 : 1);
   }
+  SetOptions();
+  if (options.shared_port) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (bind(fd(), &where.any, where.size) != 0) return errno;
   if (!datagrams_ && listen(fd(), kBacklogMax) != 0) return errno;
   absl::StatusOr<SocketAddress> local = LocalAddress(fd());
@@ -145,7 +198,8 @@ int ListenSocket::OpenFile(const SocketAddress& where, bool datagrams, mode_t mo
   datagrams_ = datagrams;
   fd_ = UniqueFd(socket(AF_UNIX, SocketType(datagrams), 0));
   if (!fd_) return errno;
-  if (datagrams) SetOption(fd(), SOL_SOCKET, SO_PASSCRED, 1);
+  local_ = where;
+  SetOptions();
   // The file gets the permissions of the socket, less the umask (unix(7)); so it has its mode from
   // its first moment, and nothing that another puts in its place is touched.
   fchmod(fd(), mode);
@@ -154,12 +208,7 @@ int ListenSocket::OpenFile(const SocketAddress& where, bool datagrams, mode_t mo
   const int bind_error = errno;
   umask(umask_before);
   if (bound != 0) return bind_error;
-  struct stat status;
-  if (lstat(path, &status) != 0) return errno;
-  file_ = path;
-  file_device_ = status.st_dev;
-  file_inode_ = status.st_ino;
-  local_ = where;
+  if (const int error = RememberFile(path); error != 0) return error;
   if (datagrams) return 0;
   return listen(fd(), kBacklogMax) == 0 ? 0 : errno;
 }
@@ -203,6 +252,29 @@ int ListenSocket::OpenGroup(SocketAddress where, Options options, int count,
     sockets->push_back(std::move(socket));
   }
   return 0;
+}
+
+absl::Status AddToGroup(int udp_sockets, std::vector<std::shared_ptr<ListenSocket>>* sockets) {
+  std::map<std::string, std::vector<std::shared_ptr<ListenSocket>>> groups;
+  for (auto& socket : *sockets) groups[socket->name()].push_back(std::move(socket));
+  sockets->clear();
+  for (auto& [name, group] : groups) {
+    const SocketAddress where = group.front()->local();
+    int only_v6 = 0;
+    socklen_t size = sizeof(only_v6);
+    getsockopt(group.front()->fd(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &size);
+    const bool add = where.family() != AF_UNIX && group.front()->datagrams();
+    while (add && group.size() < static_cast<size_t>(udp_sockets)) {
+      for (const auto& socket : group) SetOption(socket->fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+      ListenSocket next;
+      const int error =
+          next.Open(where, {.datagrams = true, .dual_stack = only_v6 == 0, .shared_port = true});
+      if (error != 0) return BindError(where, /*datagrams=*/true, error);
+      group.push_back(std::make_shared<ListenSocket>(std::move(next)));
+    }
+    sockets->insert(sockets->end(), group.begin(), group.end());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnEvery(const Address& address, mode_t mode,

@@ -4,6 +4,8 @@
 #include <absl/status/statusor.h>
 #include <sys/types.h>
 
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,9 +16,13 @@ namespace bsockd {
 
 // A socket that listens, or that waits for datagrams. Owns the descriptor and, for unix:/path and
 // unixgram:/path, the socket file: it is removed with the socket if it is still the one that was
-// made here. Movable; thread: one at a time.
+// made with it. Movable; thread: one at a time, but for what is const.
 class ListenSocket {
  public:
+  // A socket that another process has bound: the one that started this one, or a predecessor.
+  // `owns_file`: what is said above of the file holds for it, too.
+  // Errors: InvalidArgument, saying why it is of no use here: it is no socket, or does not listen.
+  static absl::StatusOr<ListenSocket> Adopt(UniqueFd fd, bool owns_file);
   ListenSocket(ListenSocket&&) noexcept = default;
   ListenSocket& operator=(ListenSocket&&) = delete;
   ~ListenSocket();
@@ -30,6 +36,10 @@ class ListenSocket {
 
   // Removes the socket file now; connections under way can still be accepted.
   void Unlink();
+  // Leaves the socket file to whoever else has the socket: a successor, or systemd for one.
+  void LeaveFile() { file_.clear(); }
+  // Gives the socket file, if it owns one, these permissions. Errors: that of chmod(2).
+  absl::Status SetMode(mode_t mode);
 
  private:
   struct Options {
@@ -40,15 +50,19 @@ class ListenSocket {
 
   friend absl::StatusOr<std::vector<ListenSocket>> Listen(const Address&, mode_t);
   friend absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address&, mode_t, int);
+  friend absl::Status AddToGroup(int, std::vector<std::shared_ptr<ListenSocket>>*);
   static absl::StatusOr<std::vector<ListenSocket>> OnEvery(const Address&, mode_t,
                                                            int sockets_each);
   static absl::StatusOr<std::vector<ListenSocket>> OnFile(const SocketAddress&, bool datagrams,
                                                           mode_t);
-  // These three: 0, or the errno of what failed.
+  // These four: 0, or the errno of what failed.
   static int OpenGroup(SocketAddress where, Options options, int count,
                        std::vector<ListenSocket>* sockets);
   int Open(const SocketAddress& where, const Options& options);
   int OpenFile(const SocketAddress& where, bool datagrams, mode_t mode);
+  int RememberFile(const char* path);
+  // What the type and the address in local_ call for.
+  void SetOptions();
 
   ListenSocket() = default;
 
@@ -81,5 +95,13 @@ absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t 
 // the socket is bound to all of them, and the sender's credentials on a Unix socket.
 absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, mode_t mode,
                                                        int udp_sockets);
+
+// Adds to `*sockets`, those of an address of datagrams that were adopted, until each UDP address
+// has `udp_sockets` of them; where there are more, they stay. Errors: as BindDatagram.
+absl::Status AddToGroup(int udp_sockets, std::vector<std::shared_ptr<ListenSocket>>* sockets);
+
+// Sockets by the address that they were made for, Address::CanonicalForm(), which may stand for
+// several.
+using ListenSockets = std::map<std::string, std::vector<std::shared_ptr<ListenSocket>>>;
 
 }  // namespace bsockd

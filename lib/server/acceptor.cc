@@ -1,11 +1,16 @@
 #include "lib/server/acceptor.h"
 
+#include <fmt/format.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <variant>
+
+#include "lib/base/log_event.h"
 
 namespace bsockd {
 namespace {
@@ -19,46 +24,73 @@ constexpr size_t kRefusedMax = 64;
 
 }  // namespace
 
-Acceptor::Acceptor(std::unique_ptr<Mailbox<StopAccepting>> mailbox,
-                   std::vector<BoundListener> listeners,
-                   const std::vector<std::unique_ptr<Worker>>& workers, const ServerConfig& config,
-                   Metrics* metrics, size_t thread, spdlog::logger* log)
+Acceptor::Acceptor(std::unique_ptr<Mailbox<AcceptorMessage>> mailbox,
+                   const std::vector<std::unique_ptr<Worker>>& workers, Metrics* metrics,
+                   size_t thread, spdlog::logger* log)
     : mailbox_(std::move(mailbox)),
-      listeners_(std::move(listeners)),
       workers_(workers),
-      connections_max_(config.max_connections),
-      memory_limit_(config.memory_limit),
       metrics_(*metrics),
       thread_(thread),
       log_(log),
-      admitted_(workers.size()) {}
+      admitted_(workers.size()) {
+  polled_.push_back({.fd = mailbox_->wake_fd(), .events = POLLIN, .revents = 0});
+}
 
 void Acceptor::Run() {
-  // The mailbox first, then the listeners in their order.
-  std::vector<pollfd> polled;
-  polled.push_back({.fd = mailbox_->wake_fd(), .events = POLLIN, .revents = 0});
-  for (const BoundListener& listener : listeners_) {
-    polled.push_back({.fd = listener.socket.fd(), .events = POLLIN, .revents = 0});
-  }
-  while (polled[0].revents == 0) {
-    const nfds_t watched = paused_ ? 1 : polled.size();
-    const int ready = poll(polled.data(), watched, paused_ ? kPauseMs : -1);
-    if (paused_) {
-      paused_ = false;
-      continue;
-    }
+  while (!stopped_) {
+    const nfds_t watched = paused_ ? 1 : polled_.size();
+    const int ready = poll(polled_.data(), watched, paused_ ? kPauseMs : -1);
+    const bool was_paused = std::exchange(paused_, false);
     if (ready <= 0) continue;
-    for (size_t i = 0; i < listeners_.size() && !paused_; ++i) {
-      if (polled[i + 1].revents != 0) AcceptBatch(listeners_[i], kBatchMax);
+    // The sockets are looked at before the mailbox, which may change them.
+    for (size_t i = 0; i < listeners_.size() && !was_paused && !paused_; ++i) {
+      if (polled_[i + 1].revents != 0) AcceptBatch(listeners_[i], kBatchMax);
     }
+    if (polled_[0].revents != 0) ReadMailbox();
   }
+}
+
+void Acceptor::ReadMailbox() {
+  eventfd_t ignored;
+  eventfd_read(mailbox_->wake_fd(), &ignored);
+  std::vector<AcceptorMessage> messages;
+  mailbox_->Take(&messages);
+  for (AcceptorMessage& message : messages) {
+    std::visit([this](auto& content) { On(content); }, message);
+  }
+}
+
+void Acceptor::On(ListenOn& message) {
+  for (BoundListener& former : listeners_) {
+    const bool stays =
+        std::any_of(message.listeners.begin(), message.listeners.end(),
+                    [&](const BoundListener& bound) { return bound.socket == former.socket; });
+    if (!stays) AcceptRest(former);
+  }
+  listeners_ = std::move(message.listeners);
+  connections_max_ = message.max_connections;
+  memory_limit_ = message.memory_limit;
+  polled_.resize(1);
+  for (const BoundListener& listener : listeners_) {
+    polled_.push_back({.fd = listener.socket->fd(), .events = POLLIN, .revents = 0});
+  }
+  message.done.set_value();
+}
+
+void Acceptor::On(StopAccepting& message) {
+  stopped_ = true;
   for (BoundListener& listener : listeners_) {
-    listener.socket.Unlink();
-    // Asked first, because accept(2) without a free descriptor fails even where nothing waits.
-    pollfd waiting{.fd = listener.socket.fd(), .events = POLLIN, .revents = 0};
-    if (poll(&waiting, 1, 0) == 1) AcceptBatch(listener, kFinalBatchMax);
+    if (!message.backlog_left) AcceptRest(listener);
   }
   listeners_.clear();
+}
+
+// What still waits for a socket that is to be closed.
+void Acceptor::AcceptRest(BoundListener& listener) {
+  listener.socket->Unlink();
+  // Asked first, because accept(2) without a free descriptor fails even where nothing waits.
+  pollfd waiting{.fd = listener.socket->fd(), .events = POLLIN, .revents = 0};
+  if (poll(&waiting, 1, 0) == 1) AcceptBatch(listener, kFinalBatchMax);
 }
 
 void Acceptor::AcceptBatch(const BoundListener& listener, int batch_max) {
@@ -81,7 +113,7 @@ Acceptor::Outcome Acceptor::AcceptOne(const BoundListener& listener) {
   // back-end says MSG_DONTWAIT. The listen socket is non-blocking.
   SocketAddress address;
   address.size = sizeof(address.storage);
-  UniqueFd fd(accept4(listener.socket.fd(), &address.any, &address.size, SOCK_CLOEXEC));
+  UniqueFd fd(accept4(listener.socket->fd(), &address.any, &address.size, SOCK_CLOEXEC));
   if (fd) {
     Take(std::move(fd), address, listener.listener);
     return Outcome::kAccepted;
@@ -119,7 +151,7 @@ void Acceptor::Take(UniqueFd fd, const SocketAddress& address,
   }
   connection.refusal = WhyNot(*listener, connection.peer.get());
   if (connection.refusal == Refusal::kNone) {
-    metrics_.At(thread_, listener->index).Add(Counter::kConnections);
+    listener->metrics->At(thread_).Add(Counter::kConnections);
     if (connection.peer) connection.peer->connections.fetch_add(1, std::memory_order_relaxed);
   } else {
     connection.peer.reset();
@@ -141,7 +173,7 @@ void Acceptor::RefuseHere(const NewConnection& connection) {
 }
 
 bool Acceptor::Admits(int fd, const Listener& listener, const std::optional<IpAddress>& address) {
-  Metrics::Block& metrics = metrics_.At(thread_, listener.index);
+  ListenerMetrics::Block& metrics = listener.metrics->At(thread_);
   const Admission& admission = listener.admission;
   if (address) {
     return !admission.asks_address() ||
@@ -154,7 +186,7 @@ bool Acceptor::Admits(int fd, const Listener& listener, const std::optional<IpAd
 }
 
 Refusal Acceptor::WhyNot(const Listener& listener, const Peer* peer) {
-  Metrics::Block& metrics = metrics_.At(thread_, listener.index);
+  ListenerMetrics::Block& metrics = listener.metrics->At(thread_);
   const auto exceeds = [&metrics](const auto& limit, size_t present, Counter counter) {
     if (present < static_cast<size_t>(limit.value)) return false;
     metrics.Add(counter, limit.enforce);
@@ -165,10 +197,8 @@ Refusal Acceptor::WhyNot(const Listener& listener, const Peer* peer) {
   if (exceeds(connections_max_, connections, Counter::kRefusedServerConnections)) {
     return Refusal::kServerFull;
   }
-  // Closed first: it never exceeds the other then.
-  const uint64_t closed = metrics_.Sum(listener.index, Counter::kConnectionsClosed);
-  const uint64_t open = metrics_.Sum(listener.index, Counter::kConnections) - closed;
-  if (exceeds(listener.limits.max_connections, open, Counter::kRefusedListenerConnections)) {
+  if (exceeds(listener.limits.max_connections, listener.metrics->Connections(),
+              Counter::kRefusedListenerConnections)) {
     return Refusal::kListenerFull;
   }
   if (peer != nullptr) {
@@ -201,8 +231,10 @@ void Acceptor::CannotAccept(const BoundListener& listener, int error) {
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (now < next_complaint_) return;
   next_complaint_ = now + kComplaintInterval;
-  log_->error("cannot accept on {} ({}): {}; pausing for {} ms at a time", listener.socket.name(),
-              listener.listener->name, strerrordesc_np(error), kPauseMs);
+  const std::string& name = listener.listener->name;
+  LogEvent(*log_, spdlog::level::err, {.listener = name, .reason = strerrorname_np(error)},
+           fmt::format("cannot accept on {} ({}): {}; pausing for {} ms at a time",
+                       listener.socket->name(), name, strerrordesc_np(error), kPauseMs));
 }
 
 }  // namespace bsockd

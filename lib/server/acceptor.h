@@ -5,14 +5,18 @@
 // nothing can be accepted, as when the process or the machine is out of descriptors or memory, it
 // pauses instead of spinning on a backlog that it cannot empty.
 //
-// Thread: Run() on its own thread; the mailbox is for any. Owns the listen sockets.
+// Thread: Run() on its own thread; the mailbox is for any. The listen sockets are
+// its own while ListenOn names them.
 #pragma once
 
 #include <poll.h>
 #include <spdlog/logger.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/base/clock.h"
@@ -25,27 +29,29 @@
 
 namespace bsockd {
 
-// A socket that clients find, and the service behind it.
-struct BoundListener {
-  ListenSocket socket;
-  std::shared_ptr<const Listener> listener;
-};
-
 class Acceptor {
  public:
   // `metrics`, of which it is thread number `thread`, `workers` and `log` outlive the acceptor.
-  Acceptor(std::unique_ptr<Mailbox<StopAccepting>> mailbox, std::vector<BoundListener> listeners,
-           const std::vector<std::unique_ptr<Worker>>& workers, const ServerConfig& config,
-           Metrics* metrics, size_t thread, spdlog::logger* log);
+  Acceptor(std::unique_ptr<Mailbox<AcceptorMessage>> mailbox,
+           const std::vector<std::unique_ptr<Worker>>& workers, Metrics* metrics, size_t thread,
+           spdlog::logger* log);
 
-  Mailbox<StopAccepting>& mailbox() { return *mailbox_; }
+  Mailbox<AcceptorMessage>& mailbox() { return *mailbox_; }
 
-  // Accepts until told to stop, takes what still waits in the backlogs, closes the listen sockets.
+  // Accepts by what ListenOn names until StopAccepting.
   void Run();
+
+  // The number of the last Ping that it has seen. Any thread.
+  uint64_t pinged() const { return pinged_.load(std::memory_order_relaxed); }
 
  private:
   enum class Outcome { kAccepted, kNothingWaits, kConnectionLost, kCannotAccept };
 
+  void ReadMailbox();
+  void On(ListenOn& message);
+  void On(StopAccepting& message);
+  void On(Ping& message) { pinged_.store(message.number, std::memory_order_relaxed); }
+  void AcceptRest(BoundListener& listener);
   void AcceptBatch(const BoundListener& listener, int batch_max);
   Outcome AcceptOne(const BoundListener& listener);
   void Take(UniqueFd fd, const SocketAddress& address,
@@ -58,17 +64,20 @@ class Acceptor {
   void HandOver(NewConnection connection);
   void CannotAccept(const BoundListener& listener, int error);
 
-  const std::unique_ptr<Mailbox<StopAccepting>> mailbox_;
+  const std::unique_ptr<Mailbox<AcceptorMessage>> mailbox_;
   std::vector<BoundListener> listeners_;
+  std::vector<pollfd> polled_;  // The mailbox first, then the listeners in their order.
   const std::vector<std::unique_ptr<Worker>>& workers_;
-  const Limit<int> connections_max_;
-  const Limit<size_t> memory_limit_;
+  Limit<int> connections_max_;
+  Limit<size_t> memory_limit_;
   Metrics& metrics_;
   const size_t thread_;
   spdlog::logger* const log_;
-  std::vector<size_t> admitted_;  // Handed over to each worker to be served, so far.
-  size_t refused_ = 0;            // Handed over to be refused, so far.
+  std::vector<size_t> admitted_;     // Handed over to each worker to be served, so far.
+  size_t refused_ = 0;               // Handed over to be refused, so far.
+  std::atomic<uint64_t> pinged_{0};  // Written by the acceptor only.
   bool paused_ = false;
+  bool stopped_ = false;
   MonotonicTime next_complaint_ = MonotonicTime::min();
 };
 

@@ -24,7 +24,7 @@ absl::StatusOr<Admission> Admission::Make(const ListenerConfig& config) {
   return result;
 }
 
-bool Admission::Admits(const IpAddress& address, Metrics::Block& metrics, Counter deny,
+bool Admission::Admits(const IpAddress& address, ListenerMetrics::Block& metrics, Counter deny,
                        Counter allow) const {
   if (deny_.Contains(address)) {
     metrics.Add(deny, enforce_deny_);
@@ -37,7 +37,7 @@ bool Admission::Admits(const IpAddress& address, Metrics::Block& metrics, Counte
   return true;
 }
 
-bool Admission::Admits(const std::optional<PeerCredentials>& peer, Metrics::Block& metrics,
+bool Admission::Admits(const std::optional<PeerCredentials>& peer, ListenerMetrics::Block& metrics,
                        Counter counter) const {
   if (peer ? peer_.Allows(*peer) : peer_.empty()) return true;
   metrics.Add(counter, enforce_peer_);

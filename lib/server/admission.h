@@ -22,9 +22,10 @@ class Admission {
 
   // Where one is not admitted, or would not be if the list were enforced, that is counted as
   // `deny`, `allow` or `peer`.
-  bool Admits(const IpAddress& address, Metrics::Block& metrics, Counter deny, Counter allow) const;
+  bool Admits(const IpAddress& address, ListenerMetrics::Block& metrics, Counter deny,
+              Counter allow) const;
   // Nothing is known of `peer` without a value; it is on no list.
-  bool Admits(const std::optional<PeerCredentials>& peer, Metrics::Block& metrics,
+  bool Admits(const std::optional<PeerCredentials>& peer, ListenerMetrics::Block& metrics,
               Counter counter) const;
 
   // Whether anyone at all is kept away, by address or by user.

@@ -282,9 +282,12 @@ void Connection::CountRequest(Turn& turn, FrameEnding ending) {
     Count(turn, Counter::kHeldOutput, limits.output_high.enforce);
   }
   if (held_for_memory() && output_bytes() >= kScarceReplyBytesMax) holds_ |= kHeldForOutput;
-  if (requests_ == static_cast<uint64_t>(limits.max_requests.value)) {  // 0 is off.
-    if (limits.max_requests.enforce) state_ = State::kFinishing;
-    Count(turn, Counter::kCutMaxRequests, limits.max_requests.enforce);
+  // A reload may have lowered it below what there were already. 0 is off.
+  const auto requests_max = static_cast<uint64_t>(limits.max_requests.value);
+  if (requests_max > 0 && requests_ >= requests_max) {
+    const bool enforced = limits.max_requests.enforce;
+    if (enforced) state_ = State::kFinishing;
+    if (enforced || requests_ == requests_max) Count(turn, Counter::kCutMaxRequests, enforced);
   }
 }
 

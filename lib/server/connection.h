@@ -47,7 +47,7 @@ struct Turn {
   MonotonicTime now;
   uint64_t number = 0;
   Io* io;
-  Metrics::Block* metrics;   // This worker's, one a listener.
+  size_t thread;             // This worker's number in the counters.
   std::vector<Op> ops;       // To be carried out by the next Run().
   std::vector<Slot> unsent;  // Connections with replies of this turn; flushed at its end.
   std::vector<Slot> again;   // Connections that go on with kept input in the next turn.
@@ -96,10 +96,20 @@ class Connection {
   // Its turn has come to go on with the input that it kept.
   void Continue(Turn& turn);
 
+  // Goes over to `listener`, which has taken the place of its own, if their framings are the same:
+  // from the next request on, and from the next wait on.
+  void MoveTo(const std::shared_ptr<const Listener>& listener);
+
   // Answers what has come, then closes at the next frame boundary.
   void BeginDrain(Turn& turn);
-  // Closes now, whatever is unfinished.
+  // Closes, whatever is unfinished. A client that is amid a request is told so.
   void Cut(Turn& turn);
+  // Closes at once.
+  void Abandon(Turn& turn);
+  // Who is at the other end, for people.
+  std::string PeerName() const;
+  // What Cut() would leave unfinished, for people.
+  std::string Unfinished() const;
 
   // Reads no more until the server has memory again. `enforced` false: only counts.
   void HoldForMemory(Turn& turn, bool enforced);
@@ -173,7 +183,7 @@ class Connection {
   void Detach(Turn& turn, Op::Kind how = Op::Kind::kDetach);
   void Push(Turn& turn, Op::Kind kind, std::string_view data = {});
   void Count(Turn& turn, Counter counter, bool enforced = true) const {
-    turn.metrics[listener_->index].Add(counter, enforced);
+    listener_->metrics->At(turn.thread).Add(counter, enforced);
   }
   size_t output_bytes() const { return output_.size() + sending_.size() - sent_; }
   // Without memory it is not read from, but what has come is handled bit by bit.
@@ -184,7 +194,7 @@ class Connection {
 
   const ConnectionId id_;
   const UniqueFd fd_;
-  const std::shared_ptr<const Listener> listener_;
+  std::shared_ptr<const Listener> listener_;
   const std::shared_ptr<Peer> peer_;
 
   std::string input_;       // A frame not yet whole; or, while held, whatever has come.

@@ -1,9 +1,12 @@
 // What holds a connection, what it waits for, and how it ends.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "lib/net/address.h"
 #include "lib/server/connection.h"
 
 namespace bsockd {
@@ -139,10 +142,32 @@ void Connection::BeginDrain(Turn& turn) {
   Settle(turn);
 }
 
+void Connection::MoveTo(const std::shared_ptr<const Listener>& listener) {
+  if (listener_->FramesLike(*listener)) listener_ = listener;
+}
+
 void Connection::Cut(Turn& turn) {
   if (state_ == State::kDetaching) return;
   if (!idle()) Count(turn, Counter::kCutStop);
-  Detach(turn);
+  const bool can_tell = state_ == State::kOpen && amid_frame() && output_bytes() == 0;
+  if (!can_tell || !listener_->reply_errors) return Detach(turn);
+  draining_ = true;  // For a short time only.
+  Fail(turn, "draining", "the server stops, and has not executed this request");
+  Settle(turn);
+}
+
+void Connection::Abandon(Turn& turn) {
+  if (state_ != State::kDetaching) Detach(turn);
+}
+
+std::string Connection::PeerName() const {
+  const absl::StatusOr<SocketAddress> peer = PeerAddress(fd_.get());
+  return peer.ok() ? peer->ToString() : "a peer that is gone";
+}
+
+std::string Connection::Unfinished() const {
+  if (output_bytes() > 0) return fmt::format("{} bytes of replies had not left", output_bytes());
+  return fmt::format("a request had not come to its end ({} bytes)", kept_input().size());
 }
 
 void Connection::FinishIfDone(Turn& turn) {

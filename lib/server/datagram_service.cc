@@ -26,20 +26,27 @@ size_t PayloadBytesMax(const LimitsConfig& limits) {
 
 }  // namespace
 
-DatagramService::DatagramService(ListenSocket socket, std::shared_ptr<const Listener> listener)
-    : socket_(std::move(socket)),
-      listener_(std::move(listener)),
-      batch_(PayloadBytesMax(listener_->limits)) {}
+DatagramService::DatagramService(std::shared_ptr<ListenSocket> socket,
+                                 std::shared_ptr<const Listener> listener)
+    : socket_(std::move(socket)) {
+  MoveTo(std::move(listener));
+}
+
+void DatagramService::MoveTo(std::shared_ptr<const Listener> listener) {
+  listener_ = std::move(listener);
+  batch_ = std::make_unique<DatagramBatch>(PayloadBytesMax(listener_->limits));
+  known_peers_ = {};
+}
 
 void DatagramService::Open(Turn& turn, Slot number) {
   number_ = number;
-  turn.ops.push_back({.kind = Op::Kind::kWatch, .slot = number_, .fd = socket_.fd()});
+  turn.ops.push_back({.kind = Op::Kind::kWatch, .slot = number_, .fd = socket_->fd()});
 }
 
 void DatagramService::OnReadable(Turn& turn) {
   if (pause_end_ || AnswerBatch(turn) >= 0) return;
   pause_end_ = turn.now + kPause;
-  turn.ops.push_back({.kind = Op::Kind::kUnwatch, .slot = number_, .fd = socket_.fd()});
+  turn.ops.push_back({.kind = Op::Kind::kUnwatch, .slot = number_, .fd = socket_->fd()});
 }
 
 void DatagramService::OnPauseOver(Turn& turn) {
@@ -47,16 +54,16 @@ void DatagramService::OnPauseOver(Turn& turn) {
   Open(turn, number_);
 }
 
-void DatagramService::Drain(Turn& turn) {
-  for (int i = 0; i < kDrainBatchesMax && AnswerBatch(turn) > 0; ++i) {
+void DatagramService::Drain(Turn& turn, bool left) {
+  for (int i = 0; !left && i < kDrainBatchesMax && AnswerBatch(turn) > 0; ++i) {
   }
-  socket_.Unlink();
+  if (!left) socket_->Unlink();
   if (std::exchange(pause_end_, std::nullopt)) return;
-  turn.ops.push_back({.kind = Op::Kind::kUnwatch, .slot = number_, .fd = socket_.fd()});
+  turn.ops.push_back({.kind = Op::Kind::kUnwatch, .slot = number_, .fd = socket_->fd()});
 }
 
 int DatagramService::AnswerBatch(Turn& turn) {
-  const int count = batch_.Receive(socket_);
+  const int count = batch_->Receive(*socket_);
   if (count <= 0) return count;
   replies_.clear();
   for (int i = 0; i < count; ++i) {
@@ -71,7 +78,7 @@ int DatagramService::AnswerBatch(Turn& turn) {
 
 void DatagramService::Answer(Turn& turn, int i) {
   const LimitsConfig& limits = listener_->limits;
-  const std::string_view payload = batch_.payload(i);
+  const std::string_view payload = batch_->payload(i);
   has_reply_[i] = listener_->reply_errors;
   if (!Admits(turn, i)) {
     has_reply_[i] = false;
@@ -81,7 +88,7 @@ void DatagramService::Answer(Turn& turn, int i) {
     return AppendError("busy", fmt::format("a client may ask {} times a second here",
                                            limits.requests_per_second.value));
   }
-  if (batch_.overlong(i)) {
+  if (batch_->overlong(i)) {
     metrics(turn).Add(Counter::kShedMaxFrame);
     return AppendError("overlong",
                        fmt::format("a request has at most {} bytes here", PayloadBytesMax(limits)));
@@ -102,18 +109,18 @@ void DatagramService::Answer(Turn& turn, int i) {
 }
 
 bool DatagramService::Admits(Turn& turn, int i) {
-  if (const auto address = IpAddress::From(batch_.sender(i))) {
+  if (const auto address = IpAddress::From(batch_->sender(i))) {
     return listener_->admission.Admits(*address, metrics(turn), Counter::kShedDeny,
                                        Counter::kShedAllow);
   }
-  return listener_->admission.Admits(batch_.credentials(i), metrics(turn), Counter::kShedPeer);
+  return listener_->admission.Admits(batch_->credentials(i), metrics(turn), Counter::kShedPeer);
 }
 
 // Whether the sender's address has a request left. How often it is told that it has none has a
 // bound, too, because a sender's address may be forged, and the answers hit somebody else then.
 bool DatagramService::MayAsk(Turn& turn, int i) {
   if (!listener_->request_rate) return true;
-  const std::optional<IpAddress> address = IpAddress::From(batch_.sender(i));
+  const std::optional<IpAddress> address = IpAddress::From(batch_->sender(i));
   if (!address) return true;
   KnownPeer& known = known_peers_[absl::HashOf(address->v6, address->bytes) % kKnownPeers];
   if (!known.peer || known.address != *address) {
@@ -135,15 +142,15 @@ void DatagramService::SendReplies(Turn& turn, int count) {
   for (int i = 0; i < count; ++i) {
     const size_t start = i == 0 ? 0 : reply_ends_[i - 1];
     if (!has_reply_[i]) continue;
-    batch_.Reply(i, std::string_view(replies_).substr(start, reply_ends_[i] - start));
+    batch_->Reply(i, std::string_view(replies_).substr(start, reply_ends_[i] - start));
   }
-  batch_.Send();
+  batch_->Send();
   // What no datagram can hold is the handler's failure, and is told; the rest is lost on its way.
   std::array<std::string, DatagramBatch::kDatagramsMax> errors;
   bool any_error = false;
   for (int i = 0; i < count; ++i) {
-    if (!has_reply_[i] || batch_.send_error(i) == 0) continue;
-    if (batch_.send_error(i) != EMSGSIZE) {
+    if (!has_reply_[i] || batch_->send_error(i) == 0) continue;
+    if (batch_->send_error(i) != EMSGSIZE) {
       metrics(turn).Add(Counter::kShedReply);
       continue;
     }
@@ -152,10 +159,10 @@ void DatagramService::SendReplies(Turn& turn, int count) {
     const size_t start = i == 0 ? 0 : reply_ends_[i - 1];
     errors[i] = fmt::format("ERR failed the reply of {} bytes does not fit a datagram",
                             reply_ends_[i] - start);
-    batch_.Reply(i, errors[i]);
+    batch_->Reply(i, errors[i]);
     any_error = true;
   }
-  if (any_error) batch_.Send();
+  if (any_error) batch_->Send();
 }
 
 }  // namespace bsockd

@@ -25,13 +25,18 @@ namespace bsockd {
 
 class DatagramService {
  public:
-  DatagramService(ListenSocket socket, std::shared_ptr<const Listener> listener);
+  DatagramService(std::shared_ptr<ListenSocket> socket, std::shared_ptr<const Listener> listener);
+
+  const ListenSocket& socket() const { return *socket_; }
+  // From the next datagram on it is this listener's.
+  void MoveTo(std::shared_ptr<const Listener> listener);
 
   // Once, first: starts receiving. `number` is what its kReadable completions will show.
   void Open(Turn& turn, Slot number);
   void OnReadable(Turn& turn);
-  // Answers what has come, and receives no more. Destroy it after the next Run().
-  void Drain(Turn& turn);
+  // Receives no more, after answering what has come, unless that is `left` to whoever else has the
+  // socket. Destroy it after the next Run().
+  void Drain(Turn& turn, bool left);
 
   // When OnPauseOver() is to be called, while receiving has to pause.
   std::optional<MonotonicTime> pause_end() const { return pause_end_; }
@@ -45,7 +50,7 @@ class DatagramService {
   bool MayAsk(Turn& turn, int i);
   void AppendError(std::string_view code, std::string_view text);
   void SendReplies(Turn& turn, int count);
-  Metrics::Block& metrics(Turn& turn) const { return turn.metrics[listener_->index]; }
+  ListenerMetrics::Block& metrics(Turn& turn) const { return listener_->metrics->At(turn.thread); }
 
   struct KnownPeer {
     IpAddress address;
@@ -53,9 +58,9 @@ class DatagramService {
   };
   static constexpr size_t kKnownPeers = 64;
 
-  ListenSocket socket_;
-  const std::shared_ptr<const Listener> listener_;
-  DatagramBatch batch_;
+  const std::shared_ptr<ListenSocket> socket_;
+  std::shared_ptr<const Listener> listener_;
+  std::unique_ptr<DatagramBatch> batch_;
   // The replies of a batch, one behind the other: that to datagram i ends at reply_ends_[i]. Where
   // nothing is to be sent, has_reply_[i] is false; an empty reply is one.
   std::string replies_;

@@ -4,6 +4,11 @@
 
 namespace bsockd {
 
+bool Listener::FramesLike(const Listener& other) const {
+  return framing == other.framing && reply_framing == other.reply_framing &&
+         limits.max_frame == other.limits.max_frame;
+}
+
 void AppendErrorFrame(const Framer& framer, FrameEnding ending, std::string_view code,
                       std::string_view text, std::string* out) {
   const size_t start = framer.BeginFrame(out);

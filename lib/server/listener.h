@@ -12,6 +12,7 @@
 #include "lib/config/config.h"
 #include "lib/framing/framer.h"
 #include "lib/handler/handler.h"
+#include "lib/metrics/metrics.h"
 #include "lib/server/admission.h"
 #include "lib/server/peer_table.h"
 
@@ -19,7 +20,9 @@ namespace bsockd {
 
 struct Listener {
   std::string name;
-  size_t index = 0;  // Of its counters.
+  std::shared_ptr<ListenerMetrics> metrics;
+  FramingConfig framing;
+  std::optional<FramingConfig> reply_framing;
   std::unique_ptr<const Framer> framer;
   std::unique_ptr<const Framer> own_reply_framer;  // Null: replies are framed as requests are.
   std::shared_ptr<const Handler> handler;
@@ -29,10 +32,12 @@ struct Listener {
   bool reply_errors = true;
   std::optional<RequestRate> request_rate;
   // Null where no limit holds for an address. The table has a lock of its own.
-  std::unique_ptr<PeerTable> peers;
+  std::shared_ptr<PeerTable> peers;
   Admission admission;
 
   const Framer& reply_framer() const { return own_reply_framer ? *own_reply_framer : *framer; }
+  // Whether a connection can go over from this one to `other` between any two bytes.
+  bool FramesLike(const Listener& other) const;
 };
 
 // Appends `ERR <code> <text>` as a reply that ends with `ending`, cut where the framing has no room

@@ -32,6 +32,8 @@ class MemoryLimiter {
   MemoryLimiter(Limit<size_t> limit, size_t workers, std::atomic<int64_t>* total)
       : limit_(limit), workers_(workers), total_(*total) {}
 
+  void set_limit(Limit<size_t> limit) { limit_ = limit; }
+
   // In each turn before replies are flushed: those that it lets go on may make some.
   void Govern(Turn& turn, ConnectionTable& connections);
   // At the end of each turn: adds what has changed to the total.
@@ -45,7 +47,7 @@ class MemoryLimiter {
   void ReleaseSmall(Turn& turn, ConnectionTable& connections);
   void ReleaseSome(Turn& turn, ConnectionTable& connections, size_t room);
 
-  const Limit<size_t> limit_;
+  Limit<size_t> limit_;
   const size_t workers_;
   std::atomic<int64_t>& total_;
   int64_t told_ = 0;  // This worker's part of the total.

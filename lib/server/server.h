@@ -1,8 +1,9 @@
-// Server: the whole of it for a configuration: listen sockets, acceptor, workers.
+// Server: the threads that serve: an acceptor and workers.
 //
-//   listeners = BindListeners(config, ...)      // control thread; a bad address fails here
-//   server = Server::Start(config, listeners)   // starts the threads
-//   ... server->Drain(); wait for event_fd() until ended(); perhaps server->Cut() ...
+//   services = MakeServices(...), Assemble(...)          // a bad address fails here
+//   server = Server::Start(config, services, ...)        // starts the threads
+//   ... perhaps server->Apply(other config, other services) ...
+//   server->Drain(); wait for event_fd() until ended(); perhaps server->Cut() ...
 //
 // Thread: all calls on one, the control thread. Destroying a server that has not ended cuts it.
 #pragma once
@@ -11,61 +12,66 @@
 #include <absl/status/statusor.h>
 #include <spdlog/logger.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "lib/base/mailbox.h"
 #include "lib/config/config.h"
-#include "lib/handler/request_log.h"
 #include "lib/metrics/metrics.h"
 #include "lib/server/acceptor.h"
+#include "lib/server/services.h"
 #include "lib/server/worker.h"
 
 namespace bsockd {
 
 // How many worker threads there are to be, where the configuration leaves that open.
 int WorkerCount(const ServerConfig& config);
+// How many threads will count: the workers and the acceptor. The number of workers must be settled.
+inline size_t CountingThreads(const ServerConfig& config) {
+  return static_cast<size_t>(config.workers) + 1;
+}
 
-// In what follows, the number of workers must be settled.
-
-// The counters for a configuration; they outlive the server.
-std::unique_ptr<Metrics> MakeMetrics(const Config& config);
-
-struct BoundListeners {
-  std::vector<BoundListener> streams;    // The acceptor's.
-  std::vector<BoundListener> datagrams;  // The workers': each address is there once a worker.
-};
-
-// Binds every address of every listener, and looks up the users that it names. `request_log` and
-// `metrics` outlive what is returned. A listener that the whole network can reach is a warning.
-//
-// Errors: InvalidArgument where `server.protected: strict` forbids that, and for a user that there
-// is not; Unavailable, naming the address and the reason, where it cannot be bound.
-absl::StatusOr<BoundListeners> BindListeners(const Config& config, RequestLog* request_log,
-                                             Metrics* metrics, spdlog::logger* log);
+// Who else has the listen sockets when the server stops: nobody, so they are closed and what waits
+// in their backlogs is served; or somebody, who will serve it.
+enum class SocketsAre { kClosed, kLeft };
 
 class Server {
  public:
   // `metrics` and `log` outlive the server. Errors: what the operating system refused (threads,
   // descriptors, io_uring where `io: io_uring` demands it).
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
-                                                       BoundListeners listeners, Metrics* metrics,
+                                                       Services services, Metrics* metrics,
                                                        spdlog::logger* log);
   ~Server();
 
-  // Stops accepting, answers what has come, closes connections at frame boundaries. Returns at
-  // once; call it at most once.
-  void Drain();
-  // Closes everything now. May follow Drain().
+  // Serves `services` instead. What comes in from now on belongs to the new listeners, and so do
+  // the connections of a listener that has the same name and framing in them. Connections of one
+  // that is gone drain, and are cut after config.drain_timeout. Sockets that are gone are closed;
+  // what waited there is served first. The numbers of workers and the back-end stay as they are.
+  void Apply(const ServerConfig& config, Services services);
+  const Services& services() const { return services_; }
+
+  // Stops accepting, answers what has come, closes connections at frame boundaries, within `grace`.
+  // Returns at once; call it at most once.
+  void Drain(Duration grace, SocketsAre sockets);
+  // Closes everything, within a second. May follow Drain().
   void Cut();
 
-  // Readable when ended() may have changed; ended() resets it.
+  // Asks every thread for a sign of life.
+  void Ping();
+  // The threads that have not answered the last Ping().
+  std::vector<std::string> Silent() const;
+
+  // Readable when TakeEvents() may have something, or ended() may have changed.
   int event_fd() const { return events_->wake_fd(); }
-  // Whether every thread has done its work.
-  bool ended();
-  // Connections that were closed with something unfinished, so far.
-  size_t connections_cut() const { return connections_cut_; }
+  // What has been cut since the last call.
+  ConnectionsCut TakeEvents();
+  // Whether every thread has done its work, as of the last TakeEvents().
+  bool ended() const { return workers_ended_ == workers_.size(); }
 
  private:
   Server(const ServerConfig& config, Metrics* metrics, spdlog::logger* log)
@@ -73,21 +79,23 @@ class Server {
 
   absl::Status StartWorkers(const IoFactory& make_io);
   absl::Status StartWorkersFor(IoBackend backend);
-  void GiveToWorkers(std::vector<BoundListener> datagrams);
-  void StopAcceptor();
-  template <typename Message>
-  void TellWorkers();
+  absl::Status StartAcceptor();
+  std::vector<std::vector<BoundListener>> DatagramsByWorker();
+  void StopAcceptor(SocketsAre sockets);
 
-  const ServerConfig config_;
+  ServerConfig config_;
+  Services services_;
   Metrics* const metrics_;
   spdlog::logger* const log_;
-  std::unique_ptr<Mailbox<WorkerEnded>> events_;
+  std::unique_ptr<Mailbox<WorkerEvent>> events_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> worker_threads_;
   std::unique_ptr<Acceptor> acceptor_;
   std::thread acceptor_thread_;
+  std::map<const ListenSocket*, size_t> readers_;  // The worker that reads a socket's datagrams.
+  size_t next_reader_ = 0;
+  uint64_t pings_ = 0;
   size_t workers_ended_ = 0;
-  size_t connections_cut_ = 0;
 };
 
 }  // namespace bsockd

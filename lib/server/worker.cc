@@ -1,7 +1,6 @@
 #include "lib/server/worker.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -10,6 +9,8 @@ namespace {
 
 // Timers that fire in one turn: a crowd that is cut at once must not keep the others waiting.
 constexpr size_t kTurnTimersMax = 64;
+// How long clients that are cut amid a request may take to be told.
+constexpr Duration kCutGrace = std::chrono::milliseconds(700);
 
 void Increment(std::atomic<size_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -17,25 +18,25 @@ void Increment(std::atomic<size_t>& counter) {
 
 }  // namespace
 
-WorkerEnded Worker::Run(const IoFactory& make_io,
-                        const std::function<void(absl::Status)>& started) {
+void Worker::Run(const IoFactory& make_io, const std::function<void(absl::Status)>& started) {
   absl::StatusOr<std::unique_ptr<Io>> io = make_io(mailbox_->wake_fd());
   started(io.status());
-  if (!io.ok()) return {};
+  if (!io.ok()) return;
   // A wait that ends at once, to learn the time: only the Io reads the clock.
   std::vector<Completion> none;
   const MonotonicTime now = (*io)->Run({}, MonotonicTime(), &none);
   woken_ = !none.empty();
   Turn turn{.now = now,
             .io = io->get(),
-            .metrics = &metrics_.At(thread_, 0),
+            .thread = thread_,
             .ops = {},
             .unsent = {},
             .again = {},
             .timers = TimerWheel(now),
             .buffers = {}};
   Loop(turn);
-  return {.connections_cut = cut_};
+  pinged_.store(UINT64_MAX, std::memory_order_relaxed);  // Nobody has to wait for it any more.
+  events_.Post(WorkerEnded());
 }
 
 void Worker::Loop(Turn& turn) {
@@ -47,7 +48,7 @@ void Worker::Loop(Turn& turn) {
     turn.now = turn.io->Run(turn.ops, NextDeadline(turn), &completions);
     turn.ops.clear();
     ++turn.number;
-    if (ending_) datagrams_.clear();  // They have been answered, and are not watched any more.
+    leaving_.clear();  // They are not watched any more.
     // Before the completions, because what they bring comes behind what was kept.
     again.swap(turn.again);
     for (const Slot slot : again) connections_.At(slot).Continue(turn);
@@ -57,16 +58,18 @@ void Worker::Loop(Turn& turn) {
     if (woken_) ReadMailbox(turn);
     turn.timers.Advance(turn.now, kTurnTimersMax,
                         [&](Timer& timer) { connections_.At(timer.owner()).OnTimer(turn); });
+    AdvanceDrains(turn);
     memory_.Govern(turn, connections_);
     unsent.swap(turn.unsent);
     for (const Slot slot : unsent) connections_.At(slot).Flush(turn);
     unsent.clear();
     memory_.Tell(turn);
     for (const auto& service : datagrams_) {
-      if (service->pause_end().value_or(MonotonicTime::max()) <= turn.now) {
+      if (service && service->pause_end().value_or(MonotonicTime::max()) <= turn.now) {
         service->OnPauseOver(turn);
       }
     }
+    TellCuts();
   }
   memory_.Tell(turn);
 }
@@ -77,8 +80,10 @@ std::optional<MonotonicTime> Worker::NextDeadline(const Turn& turn) const {
   // Other workers may give memory back.
   if (memory_.holding()) next = std::min(next, turn.now + kMemoryLookInterval);
   for (const auto& service : datagrams_) {
-    next = std::min(next, service->pause_end().value_or(MonotonicTime::max()));
+    if (service) next = std::min(next, service->pause_end().value_or(MonotonicTime::max()));
   }
+  for (const DrainSchedule& drain : drains_) next = std::min(next, drain.next());
+  next = std::min(next, abandon_at_);
   if (next == MonotonicTime::max()) return std::nullopt;
   return next;
 }
@@ -95,7 +100,7 @@ void Worker::Dispatch(Turn& turn, const Completion& completion) {
       Remove(turn, completion.slot);
       break;
     case Completion::Kind::kReadable:
-      if (completion.slot < datagrams_.size()) datagrams_[completion.slot]->OnReadable(turn);
+      if (const auto& service = datagrams_[completion.slot]) service->OnReadable(turn);
       break;
     case Completion::Kind::kWake:
       woken_ = true;
@@ -107,7 +112,7 @@ void Worker::Remove(Turn& turn, Slot slot) {
   const Connection& connection = connections_.At(slot);
   const bool refused = connection.refused();
   turn.buffer_bytes -= static_cast<int64_t>(connection.buffer_bytes());
-  if (!refused) turn.metrics[connection.listener().index].Add(Counter::kConnectionsClosed);
+  if (!refused) connection.listener().metrics->At(thread_).Add(Counter::kConnectionsClosed);
   connections_.Remove(slot);
   Increment(refused ? refusals_closed_ : closed_);
 }
@@ -131,25 +136,85 @@ void Worker::On(Turn& turn, NewConnection& message) {
   }
 }
 
-void Worker::On(Turn& turn, NewDatagramSocket& message) {
-  const auto index = static_cast<Slot>(datagrams_.size());
-  datagrams_.push_back(
-      std::make_unique<DatagramService>(std::move(message.socket), std::move(message.listener)));
-  datagrams_.back()->Open(turn, index);
+void Worker::On(Turn& turn, Reconfigure& message) {
+  memory_.set_limit(message.memory_limit);
+  ReadFrom(turn, std::move(message.datagrams));
+  const ListenersByName& listeners = *message.listeners;
+  connections_.ForEach([&](Connection& connection) {
+    const auto present = listeners.find(connection.listener().name);
+    if (present != listeners.end()) connection.MoveTo(present->second);
+  });
+  drains_.emplace_back(connections_, turn.now, message.drain_grace, DrainSchedule::Rest::kCut,
+                       [&](const Connection& connection) {
+                         return !listeners.contains(connection.listener().name);
+                       });
 }
 
-void Worker::On(Turn& turn, Drain&) {
+// These and no others.
+void Worker::ReadFrom(Turn& turn, std::vector<BoundListener> datagrams) {
+  for (std::unique_ptr<DatagramService>& service : datagrams_) {
+    if (!service) continue;
+    const auto same = std::find_if(
+        datagrams.begin(), datagrams.end(),
+        [&](const BoundListener& bound) { return bound.socket.get() == &service->socket(); });
+    if (same != datagrams.end()) {
+      service->MoveTo(std::move(same->listener));
+      datagrams.erase(same);
+    } else {
+      service->Drain(turn, /*left=*/false);
+      leaving_.push_back(std::move(service));
+    }
+  }
+  for (BoundListener& bound : datagrams) {
+    const auto number = static_cast<Slot>(datagrams_.size());
+    datagrams_.push_back(
+        std::make_unique<DatagramService>(std::move(bound.socket), std::move(bound.listener)));
+    datagrams_.back()->Open(turn, number);
+  }
+}
+
+void Worker::On(Turn& turn, Drain& message) {
   ending_ = true;
-  for (const auto& service : datagrams_) service->Drain(turn);
-  connections_.ForEach([&](Connection& connection) { connection.BeginDrain(turn); });
+  for (std::unique_ptr<DatagramService>& service : datagrams_) {
+    if (!service) continue;
+    service->Drain(turn, message.sockets_left);
+    leaving_.push_back(std::move(service));
+  }
+  drains_.emplace_back(connections_, turn.now, message.grace, DrainSchedule::Rest::kLeft,
+                       [](const Connection&) { return true; });
+}
+
+void Worker::AdvanceDrains(Turn& turn) {
+  for (DrainSchedule& drain : drains_) {
+    drain.Advance(turn.now, connections_,
+                  [&](Connection& connection) { connection.BeginDrain(turn); });
+    drain.CutRest(turn.now, connections_,
+                  [&](Connection& connection) { CutConnection(turn, connection); });
+  }
+  std::erase_if(drains_, [](const auto& drain) { return drain.next() == MonotonicTime::max(); });
+  if (turn.now < abandon_at_) return;
+  abandon_at_ = MonotonicTime::max();
+  connections_.ForEach([&](Connection& connection) { connection.Abandon(turn); });
+}
+
+void Worker::CutConnection(Turn& turn, Connection& connection) {
+  if (!connection.idle() && ++cuts_.count <= kCutsToldMax) {
+    cuts_.first.push_back({.listener = connection.listener().name,
+                           .peer = connection.PeerName(),
+                           .unfinished = connection.Unfinished()});
+  }
+  connection.Cut(turn);
+}
+
+void Worker::TellCuts() {
+  if (cuts_.count > 0) events_.Post(std::exchange(cuts_, {}));
 }
 
 void Worker::On(Turn& turn, Cut&) {
   ending_ = true;
-  connections_.ForEach([&](Connection& connection) {
-    if (!connection.idle()) ++cut_;
-    connection.Cut(turn);
-  });
+  drains_.clear();
+  abandon_at_ = std::min(abandon_at_, turn.now + kCutGrace);
+  connections_.ForEach([&](Connection& connection) { CutConnection(turn, connection); });
 }
 
 }  // namespace bsockd

@@ -194,7 +194,7 @@ TEST_P(StopTest, ARequestThatNeverEndsIsWaitedForNoLongerThanDrainTimeout) {
   daemon->process().Signal(SIGTERM);
   const Received received = stream->ReceiveToEnd();
   const auto took = Clock::now() - start;
-  EXPECT_EQ(received.bytes, "");
+  EXPECT_EQ(received.bytes, "ERR draining the server stops, and has not executed this request\n");
   EXPECT_NE(received.end, Received::End::kTimeout);
   EXPECT_GE(took, milliseconds(300));
   EXPECT_LT(took, milliseconds(Sanitized() ? 10'000 : 1300));

@@ -117,8 +117,11 @@ World MakeWorld(uint32_t seed) {
 // closed.
 size_t Simulate(uint32_t seed, World* world) {
   auto mailbox = Mailbox<WorkerMessage>::Create();
-  Metrics metrics({"sim"}, 1);
-  Worker worker(*std::move(mailbox), &metrics, 0, ServerConfig().memory_limit);
+  const auto events = Mailbox<WorkerEvent>::Create();
+  Metrics metrics(1);
+  world->listener->metrics = metrics.Of("sim");
+  Worker worker(*std::move(mailbox), events->get(), &metrics, /*thread=*/0, /*workers=*/1,
+                ServerConfig().memory_limit);
   for (const auto& [fd, client] : world->network.clients) {
     worker.mailbox().Post(
         NewConnection{.fd = UniqueFd(fd), .listener = world->listener, .peer = nullptr});

@@ -14,26 +14,29 @@ namespace bsockd {
 namespace {
 
 TEST(Metrics, TheThreadsSharesAreAddedUp) {
-  Metrics metrics({"a", "b"}, 3);
+  Metrics metrics(3);
+  const auto a = metrics.Of("a");
+  const auto b = metrics.Of("b");
   std::vector<std::thread> threads;
   for (size_t thread = 0; thread < 3; ++thread) {
-    threads.emplace_back([&metrics, thread] {
-      for (int i = 0; i < 1000; ++i) metrics.At(thread, 1).Add(Counter::kRequests);
+    threads.emplace_back([&b, thread] {
+      for (int i = 0; i < 1000; ++i) b->At(thread).Add(Counter::kRequests);
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(metrics.Sum(1, Counter::kRequests), 3000u);
-  EXPECT_EQ(metrics.Sum(0, Counter::kRequests), 0u);
-  EXPECT_EQ(metrics.Sum(1, Counter::kFailed), 0u);
+  EXPECT_EQ(b->Sum(Counter::kRequests), 3000u);
+  EXPECT_EQ(a->Sum(Counter::kRequests), 0u);
+  EXPECT_EQ(b->Sum(Counter::kFailed), 0u);
 }
 
 TEST(Metrics, WhatIsNotEnforcedIsCountedApart) {
-  Metrics metrics({"main"}, 1);
-  metrics.At(0, 0).Add(Counter::kCutIdle);
-  metrics.At(0, 0).Add(Counter::kCutIdle, /*enforced=*/false);
-  metrics.At(0, 0).Add(Counter::kCutIdle, /*enforced=*/false);
-  EXPECT_EQ(metrics.Sum(0, Counter::kCutIdle), 1u);
-  EXPECT_EQ(metrics.Sum(0, Counter::kCutIdle, /*enforced=*/false), 2u);
+  Metrics metrics(1);
+  const auto main = metrics.Of("main");
+  main->At(0).Add(Counter::kCutIdle);
+  main->At(0).Add(Counter::kCutIdle, /*enforced=*/false);
+  main->At(0).Add(Counter::kCutIdle, /*enforced=*/false);
+  EXPECT_EQ(main->Sum(Counter::kCutIdle), 1u);
+  EXPECT_EQ(main->Sum(Counter::kCutIdle, /*enforced=*/false), 2u);
   const std::string text = metrics.Text();
   EXPECT_NE(text.find("\nbsockd_cut_total{listener=\"main\",reason=\"idle\"} 1\n"), text.npos);
   EXPECT_NE(text.find("\nbsockd_shadow_cut_total{listener=\"main\",reason=\"idle\"} 2\n"),
@@ -41,10 +44,12 @@ TEST(Metrics, WhatIsNotEnforcedIsCountedApart) {
 }
 
 TEST(Metrics, TheTextIsANameAndAValueALineAndNoNameTwice) {
-  Metrics metrics({"main", "other-1"}, 2);
-  metrics.At(0, 0).Add(Counter::kConnections);
-  metrics.At(0, 0).Add(Counter::kConnections);
-  metrics.At(1, 0).Add(Counter::kConnectionsClosed);
+  Metrics metrics(2);
+  const auto main = metrics.Of("main");
+  const auto other = metrics.Of("other-1");
+  main->At(0).Add(Counter::kConnections);
+  main->At(0).Add(Counter::kConnections);
+  main->At(1).Add(Counter::kConnectionsClosed);
   metrics.buffer_bytes() = 4096;
   std::istringstream lines(metrics.Text());
   std::set<std::string> names;
@@ -58,6 +63,20 @@ TEST(Metrics, TheTextIsANameAndAValueALineAndNoNameTwice) {
   const std::string text = metrics.Text();
   EXPECT_NE(text.find("bsockd_connections{listener=\"main\"} 1\n"), text.npos) << text;
   EXPECT_NE(text.find("bsockd_buffer_bytes 4096\n"), text.npos) << text;
+}
+
+TEST(Metrics, AListenerIsForgottenWhenNobodyCountsForItAnyMore) {
+  Metrics metrics(1);
+  const auto stays = metrics.Of("stays");
+  auto goes = metrics.Of("goes");
+  goes->At(0).Add(Counter::kRequests);
+  metrics.ForgetUnused();
+  EXPECT_EQ(metrics.Of("goes"), goes) << "somebody has it still";
+  goes.reset();
+  metrics.ForgetUnused();
+  ASSERT_EQ(metrics.listeners().size(), 1u);
+  EXPECT_EQ(metrics.listeners()[0]->name(), "stays");
+  EXPECT_EQ(metrics.Of("goes")->Sum(Counter::kRequests), 0u) << "it begins anew";
 }
 
 TEST(Metrics, EveryCounterHasAName) {

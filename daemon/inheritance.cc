@@ -1,0 +1,148 @@
+#include "daemon/inheritance.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "lib/base/text.h"
+
+namespace bsockd {
+namespace {
+
+constexpr std::string_view kSystemd = "systemd:";
+// In the store a socket's name is this and its SocketKey(), in which every byte that is not a
+// letter, a digit or one of `._-` is %XX: a name there has no colon (sd_pid_notify_with_fds(3)).
+constexpr std::string_view kStoredPrefix = "listen-";
+constexpr size_t kStoredNameBytesMax = 255;
+
+bool IsPlain(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+         c == '_' || c == '.';
+}
+
+std::string StoredName(std::string_view key) {
+  std::string name(kStoredPrefix);
+  for (const char c : key) {
+    if (IsPlain(c)) {
+      name += c;
+    } else {
+      fmt::format_to(std::back_inserter(name), "%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return name;
+}
+
+// The SocketKey() that StoredName() made `name` of; nothing if it has not.
+std::optional<std::string> KeyOf(std::string_view name) {
+  if (!name.starts_with(kStoredPrefix)) return std::nullopt;
+  name.remove_prefix(kStoredPrefix.size());
+  std::string key;
+  while (!name.empty()) {
+    if (IsPlain(name.front())) {
+      key += name.front();
+      name.remove_prefix(1);
+      continue;
+    }
+    unsigned byte = 0;
+    if (name.size() < 3 || name.front() != '%') return std::nullopt;
+    const auto [end, error] = std::from_chars(name.data() + 1, name.data() + 3, byte, 16);
+    if (error != std::errc() || end != name.data() + 3) return std::nullopt;
+    key += static_cast<char>(byte);
+    name.remove_prefix(3);
+  }
+  return key;
+}
+
+void AddLine(std::string* text, std::string_view line) {
+  if (!text->empty()) *text += '\n';
+  *text += line;
+}
+
+absl::Status Complain(std::string_view complaints) {
+  if (complaints.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(ToAbsl(complaints));
+}
+
+}  // namespace
+
+bool IsOfSocketUnit(std::string_view key) { return key.starts_with(kSystemd); }
+
+absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notifier& notifier,
+                                             spdlog::logger& log) {
+  ListenSockets sockets;
+  std::string complaints;
+  for (InheritedFd& inherited : fds) {
+    const std::optional<std::string> stored = KeyOf(inherited.name);
+    absl::StatusOr<ListenSocket> socket =
+        ListenSocket::Adopt(std::move(inherited.fd), /*owns_file=*/stored.has_value());
+    if (socket.ok()) {
+      const std::string key = stored.value_or(std::string(kSystemd) + inherited.name);
+      sockets[key].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
+    } else if (stored) {
+      log.warn("the socket that was kept for {} is of no use: {}", *stored,
+               MessageOf(socket.status()));
+      notifier.Unstore(inherited.name);
+    } else {
+      AddLine(&complaints, fmt::format("the descriptor that systemd passes as {} is of no use: {}",
+                                       inherited.name, MessageOf(socket.status())));
+    }
+  }
+  if (absl::Status status = Complain(complaints); !status.ok()) return status;
+  return sockets;
+}
+
+absl::Status CheckAllUsed(const ListenSockets& inherited, const ListenSockets& used,
+                          spdlog::logger& log) {
+  std::string complaints;
+  for (const auto& [key, sockets] : inherited) {
+    if (used.contains(key)) continue;
+    for (const auto& socket : sockets) {
+      if (!IsOfSocketUnit(key)) {
+        log.info("{} is not in the configuration any more: closed", socket->name());
+        continue;
+      }
+      const std::string_view name = std::string_view(key).substr(kSystemd.size());
+      AddLine(
+          &complaints,
+          name == "unknown"
+              ? fmt::format("the socket {} is passed without a name (name it in LISTEN_FDNAMES, "
+                            "or by FileDescriptorName= of its unit, and listen on "
+                            "systemd:NAME)",
+                            socket->name())
+              : fmt::format("no listener uses the socket {} that systemd passes as {} (listen "
+                            "on {}, or remove it from the socket unit)",
+                            socket->name(), name, key));
+    }
+  }
+  return Complain(complaints);
+}
+
+SocketStore::SocketStore(Notifier* notifier, const ListenSockets& known) : notifier_(*notifier) {
+  for (const auto& [key, sockets] : known) {
+    if (!IsOfSocketUnit(key)) stored_[key] = sockets.size();
+  }
+}
+
+void SocketStore::Keep(const ListenSockets& sockets, spdlog::logger& log) {
+  std::erase_if(stored_, [&](const auto& stored) {
+    const bool gone = !sockets.contains(stored.first);
+    if (gone) notifier_.Unstore(StoredName(stored.first));
+    return gone;
+  });
+  if (!notifier_.active()) return;
+  for (const auto& [key, each] : sockets) {
+    if (IsOfSocketUnit(key) || stored_[key] == each.size()) continue;
+    stored_[key] = each.size();
+    const std::string name = StoredName(key);
+    if (name.size() > kStoredNameBytesMax) {
+      log.warn("{}: the name is too long to be kept open over a restart", key);
+      continue;
+    }
+    for (const auto& socket : each) notifier_.Store(name, socket->fd());
+  }
+}
+
+}  // namespace bsockd

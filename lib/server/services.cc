@@ -1,0 +1,169 @@
+#include "lib/server/services.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "lib/base/text.h"
+#include "lib/handler/registry.h"
+#include "lib/net/ip.h"
+
+namespace bsockd {
+namespace {
+
+// A listener's own limits for an address need a table of addresses; one that the limit on all
+// connections implies does not.
+bool LimitsAddresses(const LimitsConfig& limits) {
+  return limits.requests_per_second.value > 0 || !limits.max_connections.enforce ||
+         limits.max_connections_per_ip.value < limits.max_connections.value;
+}
+
+absl::StatusOr<std::shared_ptr<const Listener>> MakeListener(
+    const ListenerConfig& config, const std::shared_ptr<const Handler>& handler,
+    const Listener* former, Metrics* metrics) {
+  absl::StatusOr<Admission> admission = Admission::Make(config);
+  if (!admission.ok()) return admission.status();
+  auto listener = std::make_shared<Listener>();
+  listener->name = config.name;
+  listener->metrics = metrics->Of(config.name);
+  listener->framing = config.framing;
+  listener->reply_framing = config.reply_framing;
+  const LimitsConfig& limits = config.limits;
+  const size_t max_frame = limits.max_frame.enforce ? limits.max_frame.value : kMaxFrameMax;
+  listener->framer = MakeFramer(config.framing, max_frame);
+  if (config.reply_framing) {
+    listener->own_reply_framer = MakeFramer(*config.reply_framing, kMaxFrameMax);
+  }
+  listener->handler = handler;
+  listener->limits = limits;
+  listener->timeouts = config.timeouts;
+  listener->flush_after = config.framing.flush_after;
+  listener->reply_errors = config.reply_errors;
+  if (const int rate = limits.requests_per_second.value; rate > 0) {
+    const int burst = limits.requests_burst > 0 ? limits.requests_burst : rate;
+    listener->request_rate = {std::chrono::nanoseconds(std::chrono::seconds(1)) / rate, burst};
+  }
+  if (LimitsAddresses(limits)) {
+    listener->peers =
+        former != nullptr && former->peers ? former->peers : std::make_shared<PeerTable>();
+  }
+  listener->admission = *std::move(admission);
+  return listener;
+}
+
+// Binds what stands at `address`.
+absl::StatusOr<std::vector<std::shared_ptr<ListenSocket>>> Bind(const Address& address, mode_t mode,
+                                                                int workers) {
+  if (address.kind == Address::Kind::kSystemd) {
+    return absl::InvalidArgumentError(ToAbsl(
+        fmt::format("systemd has passed no socket of the name {0} for {1} (a socket unit names it: "
+                    "FileDescriptorName={0})",
+                    address.path, address.ToString())));
+  }
+  absl::StatusOr<std::vector<ListenSocket>> bound =
+      address.datagrams ? BindDatagram(address, mode, workers) : Listen(address, mode);
+  if (!bound.ok()) return absl::UnavailableError(bound.status().message());
+  std::vector<std::shared_ptr<ListenSocket>> sockets;
+  for (ListenSocket& socket : *bound) {
+    sockets.push_back(std::make_shared<ListenSocket>(std::move(socket)));
+  }
+  return sockets;
+}
+
+// Whether whoever reaches the machine may use a listener that is bound so.
+absl::Status CheckProtection(const ServerConfig& server, const ListenerConfig& listener,
+                             const std::vector<std::shared_ptr<ListenSocket>>& sockets,
+                             spdlog::logger* log) {
+  const bool listed = !listener.allow.value.empty() && listener.allow.enforce;
+  if (listed || server.protection == Protected::kOff) return absl::OkStatus();
+  for (const auto& socket : sockets) {
+    const std::optional<IpAddress> address = IpAddress::From(socket->local());
+    if (!address || address->is_loopback()) continue;
+    const std::string text = fmt::format(
+        "listener {}: whoever reaches {} may use it (say who may, as in allow: [192.0.2.0/24], or "
+        "listen on 127.0.0.1; server.protected: off, if that is meant)",
+        listener.name, socket->name());
+    if (server.protection == Protected::kStrict) {
+      return absl::InvalidArgumentError(ToAbsl(text));
+    }
+    log->warn("{}", text);
+    break;  // Once for each address as it was written.
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string SocketKey(const ListenerConfig& listener, size_t i) {
+  const Address& address = listener.listen[i];
+  // A file's name is the same for sockets of both types, but the sockets are not.
+  const bool gram = address.datagrams && address.kind == Address::Kind::kUnixPath;
+  const std::string key = (gram ? "gram " : "") + address.CanonicalForm();
+  if (address.kind != Address::Kind::kTcp || address.port != 0) return key;
+  return fmt::format("{} {} {}", key, listener.name, i);
+}
+
+absl::StatusOr<NewServices> MakeServices(const Config& config, const std::set<std::string>& present,
+                                         const ListenersByName& former, RequestLog* request_log,
+                                         Metrics* metrics) {
+  std::map<std::string, std::shared_ptr<const Handler>> handlers;
+  for (const HandlerConfig& handler : config.handlers) {
+    handlers[handler.name] = MakeHandler(handler, request_log, metrics);
+  }
+  NewServices made;
+  for (const ListenerConfig& listener : config.listeners) {
+    const auto before = former.find(listener.name);
+    auto listener_made =
+        MakeListener(listener, handlers.at(listener.handler),
+                     before == former.end() ? nullptr : before->second.get(), metrics);
+    if (!listener_made.ok()) return listener_made.status();
+    made.listeners[listener.name] = *std::move(listener_made);
+    for (size_t i = 0; i < listener.listen.size(); ++i) {
+      const std::string key = SocketKey(listener, i);
+      if (present.contains(key)) continue;
+      auto sockets = Bind(listener.listen[i], listener.mode, config.server.workers);
+      if (!sockets.ok()) return sockets.status();
+      made.sockets[key] = *std::move(sockets);
+    }
+  }
+  return made;
+}
+
+absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
+                                  const ListenSockets& present, spdlog::logger* log) {
+  Services services;
+  services.listeners = std::move(made.listeners);
+  for (const ListenerConfig& listener : config.listeners) {
+    for (size_t i = 0; i < listener.listen.size(); ++i) {
+      const std::string key = SocketKey(listener, i);
+      std::vector<std::shared_ptr<ListenSocket>>& sockets = services.sockets[key];
+      if (const auto known = present.find(key); known != present.end()) {
+        sockets = known->second;
+        if (absl::Status status = AddToGroup(config.server.workers, &sockets); !status.ok()) {
+          return status;
+        }
+        for (const auto& socket : sockets) {
+          if (absl::Status status = socket->SetMode(listener.mode); !status.ok()) {
+            log->warn("{}", MessageOf(status));  // The service is there all the same.
+          }
+        }
+      } else {
+        sockets = std::move(made.sockets.at(key));
+      }
+      if (absl::Status status = CheckProtection(config.server, listener, sockets, log);
+          !status.ok()) {
+        return status;
+      }
+      for (const auto& socket : sockets) {
+        auto& kind = socket->datagrams() ? services.datagrams : services.streams;
+        kind.push_back({socket, services.listeners.at(listener.name)});
+      }
+    }
+  }
+  return services;
+}
+
+}  // namespace bsockd

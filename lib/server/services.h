@@ -1,0 +1,65 @@
+// Services: what a configuration serves, ready to be served: its listeners, and the sockets by
+// which clients find them.
+//
+// They are made in two steps, because a reload must not hold up the control thread, and the first
+// step can take long:
+//
+//   made = MakeServices(config, present addresses, ...)    // any thread: names, users, new sockets
+//   services = Assemble(config, made, present sockets)     // control thread
+//
+// Thread: none is shared while it is made; listeners are immutable then.
+#pragma once
+
+#include <absl/status/statusor.h>
+#include <spdlog/logger.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lib/config/config.h"
+#include "lib/handler/request_log.h"
+#include "lib/metrics/metrics.h"
+#include "lib/net/listen_socket.h"
+#include "lib/server/messages.h"
+
+namespace bsockd {
+
+struct Services {
+  ListenersByName listeners;
+  ListenSockets sockets;                 // All of them, by SocketKey().
+  std::vector<BoundListener> streams;    // The acceptor's, in the order of the configuration.
+  std::vector<BoundListener> datagrams;  // The workers'; each UDP address is there once a worker.
+};
+
+// What the sockets of a listener's address number `i` are known by: the address's canonical form,
+// with `gram ` before it if that is a file and for datagrams. Port 0 is another port for each
+// listener, so there the listener's name and the number are added.
+std::string SocketKey(const ListenerConfig& listener, size_t i);
+
+struct NewServices {
+  ListenersByName listeners;
+  ListenSockets sockets;  // Those that had to be bound.
+};
+
+// Makes every listener, looks up the users that it names, and binds every address that is not
+// `present` (a set of SocketKeys). `former`: the listeners that these replace; what they know of
+// their clients' addresses is kept. The number of workers must be settled. `request_log` and
+// `metrics` outlive what is returned.
+//
+// May block. Errors: InvalidArgument for a user that there is not, and for a socket that systemd
+// should have passed; Unavailable, naming the address and the reason, where it cannot be bound.
+absl::StatusOr<NewServices> MakeServices(const Config& config, const std::set<std::string>& present,
+                                         const ListenersByName& former, RequestLog* request_log,
+                                         Metrics* metrics);
+
+// Puts them together with the sockets of `present` that the configuration names; the others are not
+// in the result. A listener that the whole network can reach is a warning.
+//
+// Errors: InvalidArgument where `server.protected: strict` forbids that, and for a socket of
+// another kind than its listener takes.
+absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
+                                  const ListenSockets& present, spdlog::logger* log);
+
+}  // namespace bsockd
