@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/message_ids.h"
 #include "tests/integration/daemon.h"
 #include "tests/integration/process.h"
 #include "tests/integration/stream.h"
@@ -103,6 +104,31 @@ TEST(LogTest, JsonLinesParseAndHaveTimeLevelAndMessage) {
     }
     EXPECT_TRUE(Matches(entry["time"].get<std::string>(), kTime)) << line;
   }
+}
+
+// Of the first line that begins with `text`.
+json Fields(const std::vector<std::string>& lines, const std::string& text) {
+  for (const std::string& line : lines) {
+    json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!entry.is_object() || !entry["message"].get<std::string>().starts_with(text)) continue;
+    for (const char* key : {"time", "level", "message"}) entry.erase(key);
+    return entry;
+  }
+  return "no such line";
+}
+
+TEST(LogTest, JsonLinesHaveTheIdOfWhatHappenedItsListenerAndReason) {
+  const auto lines =
+      LogOfOneRun("log: {format: json}\n" +
+                  OneListener("{builtin: upper}", "line", "    limits: {max_requests: 1}"));
+  EXPECT_EQ(Fields(lines, "bsockd "), json({{"message_id", message_id::kStarting}}));
+  EXPECT_EQ(Fields(lines, "listening"), json({{"listener", "main"}}));
+  EXPECT_EQ(Fields(lines, "ready"), json({{"message_id", message_id::kReady}}));
+  EXPECT_EQ(Fields(lines, "listener main: 1 connections ended"),
+            json({{"listener", "main"}, {"reason", "max_requests"}}));
+  EXPECT_EQ(Fields(lines, "SIGTERM: draining"),
+            json({{"message_id", message_id::kDraining}, {"reason", "SIGTERM"}}));
+  EXPECT_EQ(Fields(lines, "stopped"), json({{"message_id", message_id::kStopped}}));
 }
 
 TEST(LogTest, JsonLinesParseWhateverTheNamesHold) {
