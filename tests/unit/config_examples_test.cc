@@ -36,10 +36,10 @@ TEST(ShippedConfigTest, IsTheLecturesServer) {
 }
 
 // The lines of the file, with the examples that are commented out taken in: `# key:` and what
-// belongs to it. Prose is a comment that begins with a capital letter.
+// belongs to it. Prose is a comment that begins with a capital letter; the first line is for editors.
 std::string WithExamples(const std::string& yaml) {
   std::string result;
-  for (size_t start = 0; start < yaml.size();) {
+  for (size_t start = yaml.find('\n') + 1; start < yaml.size();) {
     const size_t end = yaml.find('\n', start);
     std::string line = yaml.substr(start, end - start);
     start = end + 1;
