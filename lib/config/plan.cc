@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <compare>
 #include <initializer_list>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -64,43 +66,43 @@ class Planner {
  private:
   using Path = std::vector<std::string>;
 
-  // Sockets are told apart by their address and, since one file may be either, their type. Any
-  // free port may be asked for more than once.
-  using SocketKey = std::pair<std::string, bool>;
-  static SocketKey KeyOf(const Address& address) {
-    return {address.CanonicalForm(), address.datagrams};
+  // What tells sockets apart: the address and, since one file may be either, the type. Where any
+  // free port will do, it is another one for each place that says so.
+  struct SocketKey {
+    std::string address;
+    bool datagrams;
+    std::string place;
+
+    auto operator<=>(const SocketKey&) const = default;
+  };
+  static SocketKey KeyOf(const ListenerConfig& listener, size_t i) {
+    const Address& address = listener.listen[i];
+    const bool any_port = address.kind == Address::Kind::kTcp && address.port == 0;
+    return {address.CanonicalForm(), address.datagrams,
+            any_port ? fmt::format("{} {}", listener.name, i) : ""};
   }
 
   void PlanSockets() {
     using What = PlannedSocket::What;
-    std::multimap<SocketKey, std::string> had;  // Not yet spoken for.
+    std::map<SocketKey, std::string> had;  // And which listener.
     for (const ListenerConfig& listener : before_.listeners) {
-      for (const Address& address : listener.listen) had.emplace(KeyOf(address), listener.name);
+      for (size_t i = 0; i < listener.listen.size(); ++i) {
+        had.emplace(KeyOf(listener, i), listener.name);
+      }
     }
+    std::set<SocketKey> has;
     for (const ListenerConfig& listener : after_.listeners) {
-      for (const Address& address : listener.listen) {
-        const auto [begin, end] = had.equal_range(KeyOf(address));
-        // Its own before another listener's.
-        auto found = std::find_if(begin, end,
-                                  [&](const auto& entry) { return entry.second == listener.name; });
-        if (found == end) found = begin;
-        PlannedSocket socket{What::kOpen, address.ToString(), listener.name, ""};
-        if (begin != end) {
-          socket.what = What::kKeep;
-          socket.former = found->second;
-          had.erase(found);
-        }
-        plan_.sockets.push_back(std::move(socket));
+      for (size_t i = 0; i < listener.listen.size(); ++i) {
+        const auto found = had.find(*has.insert(KeyOf(listener, i)).first);
+        const bool kept = found != had.end();
+        plan_.sockets.push_back({kept ? What::kKeep : What::kOpen, listener.listen[i].ToString(),
+                                 listener.name, kept ? found->second : ""});
       }
     }
     for (const ListenerConfig& listener : before_.listeners) {
-      for (const Address& address : listener.listen) {
-        const auto [begin, end] = had.equal_range(KeyOf(address));
-        const auto left = std::find_if(
-            begin, end, [&](const auto& entry) { return entry.second == listener.name; });
-        if (left == end) continue;
-        had.erase(left);
-        plan_.sockets.push_back({What::kClose, address.ToString(), listener.name, ""});
+      for (size_t i = 0; i < listener.listen.size(); ++i) {
+        if (has.contains(KeyOf(listener, i))) continue;
+        plan_.sockets.push_back({What::kClose, listener.listen[i].ToString(), listener.name, ""});
       }
     }
   }

@@ -69,21 +69,24 @@ TEST(ConfigPlanTest, AFileOfAnotherTypeIsAnotherSocket) {
             "keep    listener a\n");
 }
 
-TEST(ConfigPlanTest, FreePortsAreCounted) {
+// It is another port for each of these.
+TEST(ConfigPlanTest, AnyFreePortIsKeptWhereItIsAskedFor) {
   EXPECT_EQ(PlanListeners(R"(
   a: {listen: ["127.0.0.1:0", "127.0.0.1:0"], handler: echo}
   b: {listen: "127.0.0.1:0", handler: echo}
 )",
                           R"(
   b: {listen: ["127.0.0.1:0", "127.0.0.1:0"], handler: echo}
-  a: {listen: ["127.0.0.1:0", "127.0.0.1:0"], handler: echo}
+  c: {listen: "127.0.0.1:0", handler: echo}
 )"),
             R"(keep    127.0.0.1:0  listener b
-keep    127.0.0.1:0  listener b, until now of a
-keep    127.0.0.1:0  listener a
-open    127.0.0.1:0  listener a
+open    127.0.0.1:0  listener b
+open    127.0.0.1:0  listener c
+close   127.0.0.1:0  listener a
+close   127.0.0.1:0  listener a
 keep    listener b
-keep    listener a
+add     listener c
+remove  listener a   its connections drain
 )");
 }
 
