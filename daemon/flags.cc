@@ -80,6 +80,12 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
   app.add_option("--io", io, "auto, io_uring or epoll")->type_name("BACKEND");
   app.add_flag("--print-addresses", flags.print_addresses,
                "Once every listener accepts, print `LISTENER ADDRESS` for each on standard output");
+  std::string takeover;
+  CLI::Option* takeover_option =
+      app.add_option("--takeover", takeover,
+                     "Get the listen sockets from the daemon that serves SOCKET (a file), which "
+                     "then drains, if there is one; serve SOCKET for the next")
+          ->type_name("SOCKET");
 
   try {
     app.parse(argc, argv);
@@ -112,6 +118,7 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
   }
   if (config_option->count() > 0) flags.config_file = config_file;
   if (plan_option->count() > 0) flags.plan_file = plan_file;
+  if (takeover_option->count() > 0) flags.takeover = takeover;
   return flags;
 }
 

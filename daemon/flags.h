@@ -24,6 +24,7 @@ struct Flags {
   bool dump_config = false;
   std::optional<std::string> plan_file;  // Not together with `port`, `test` or `dump_config`.
   bool print_addresses = false;
+  std::optional<std::string> takeover;  // The path of the socket.
 };
 
 // The exit status of a program that has nothing more to do: help was asked for and printed, or the

@@ -46,7 +46,7 @@ TEST_F(CliTest, HelpIsOnStandardOutputAndNamesEveryOption) {
   EXPECT_EQ(outcome.errors, "");
   for (const char* option :
        {"--config", "--test", "--dump-config", "--plan", "--listen", "--log-level", "--io",
-        "--print-addresses", "--help", "--version", "PORT"}) {
+        "--print-addresses", "--takeover", "--help", "--version", "PORT"}) {
     EXPECT_TRUE(Contains(outcome.output, option)) << option << " in\n" << outcome.output;
   }
 }
