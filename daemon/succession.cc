@@ -15,7 +15,6 @@
 #include "daemon/takeover_socket.h"
 #include "lib/base/text.h"
 #include "lib/base/version.h"
-#include "lib/net/address.h"
 
 namespace bsockd {
 namespace {
@@ -64,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Succession>> Succession::Receive(const std::strin
 
 Succession::~Succession() {
   if (ready_) return;
-  for (const auto& [address, sockets] : sockets_) {
+  for (const auto& [key, sockets] : sockets_) {
     for (const auto& socket : sockets) socket->LeaveFile();
   }
 }
@@ -133,26 +132,21 @@ absl::StatusOr<TakeoverMessage> Succession::Next() const {
   return message;
 }
 
-absl::Status Succession::AddSockets(std::string_view address, std::vector<UniqueFd> fds) {
-  const absl::StatusOr<Address> parsed = Address::Parse(address);
-  if (!parsed.ok() || parsed->CanonicalForm() != address) {
-    return absl::InvalidArgumentError(
-        ToAbsl(fmt::format("{} is no address of a listen socket", Quoted(address))));
-  }
+absl::Status Succession::AddSockets(std::string_view key, std::vector<UniqueFd> fds) {
   count_ += fds.size();
   if (fds.empty() || count_ > kTakeoverSocketsMax) {
     return absl::InvalidArgumentError(
-        ToAbsl(fmt::format("{} sockets for {}", fds.empty() ? "no" : "too many", address)));
+        ToAbsl(fmt::format("{} sockets for {}", fds.empty() ? "no" : "too many", Quoted(key))));
   }
-  // Those of systemd have files that are not ours.
-  const bool owns_file = !address.starts_with("systemd:");
+  // Those of a .socket unit have files that are not ours.
+  const bool owns_file = !key.starts_with("systemd:");
   for (UniqueFd& fd : fds) {
     absl::StatusOr<ListenSocket> socket = ListenSocket::Adopt(std::move(fd), owns_file);
     if (!socket.ok()) {
       return absl::InvalidArgumentError(
-          ToAbsl(fmt::format("what came for {}: {}", address, MessageOf(socket.status()))));
+          ToAbsl(fmt::format("what came for {}: {}", Quoted(key), MessageOf(socket.status()))));
     }
-    sockets_[std::string(address)].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
+    sockets_[std::string(key)].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
   }
   return absl::OkStatus();
 }

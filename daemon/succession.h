@@ -37,7 +37,7 @@ class Succession {
   Succession(const Succession&) = delete;
   Succession& operator=(const Succession&) = delete;
 
-  // By the address that the predecessor had them for.
+  // By what the predecessor knew them by.
   const ListenSockets& sockets() const { return sockets_; }
   // SOCKET's own, for TakeoverService::Adopt().
   UniqueFd TakeServiceSocket() { return std::move(service_socket_); }
@@ -51,7 +51,7 @@ class Succession {
       : path_(path), connection_(std::move(connection)), log_(log) {}
   absl::Status ReceiveAll();
   absl::StatusOr<struct TakeoverMessage> Next() const;
-  absl::Status AddSockets(std::string_view address, std::vector<UniqueFd> fds);
+  absl::Status AddSockets(std::string_view key, std::vector<UniqueFd> fds);
 
   const std::string path_;
   UniqueFd connection_;

@@ -155,9 +155,9 @@ void TakeoverService::Greet(std::string_view hello, const ListenSockets& sockets
                        {socket_.get()},
                        {}});
   size_t count = 0;
-  for (const auto& [address, of_address] : sockets) {
-    Queue(address, of_address);
-    count += of_address.size();
+  for (const auto& [key, of_key] : sockets) {
+    Queue(key, of_key);
+    count += of_key.size();
   }
   outgoing_.push_back({fmt::format("end {}", count), {}, {}});
   log_->info("giving {} listen sockets to {}", count, successor_);
@@ -165,10 +165,10 @@ void TakeoverService::Greet(std::string_view hello, const ListenSockets& sockets
   SendQueued();
 }
 
-void TakeoverService::Queue(const std::string& address,
+void TakeoverService::Queue(const std::string& key,
                             const std::vector<std::shared_ptr<ListenSocket>>& sockets) {
   for (size_t at = 0; at < sockets.size(); at += kTakeoverFdsMax) {
-    Outgoing message{"listen " + address, {}, {}};
+    Outgoing message{"listen " + key, {}, {}};
     for (size_t i = at; i < std::min(sockets.size(), at + kTakeoverFdsMax); ++i) {
       message.fds.push_back(sockets[i]->fd());
       message.sockets.push_back(sockets[i]);  // A reload may close it meanwhile.

@@ -4,8 +4,8 @@
 //   successor                             predecessor, at SOCKET (SOCK_SEQPACKET, unix(7))
 //   takeover 1 VERSION            ->
 //                                 <-      takeover 1 VERSION      + SOCKET's own listening socket
-//                                 <-      listen ADDRESS          + its sockets, 253 at most; where
-//                                 <-      listen ADDRESS            there are more, once more
+//                                 <-      listen KEY              + its sockets, 253 at most; where
+//                                 <-      listen KEY                there are more, once more
 //                                 <-      end COUNT               how many `listen` had in all
 //   (starts; every listener accepts)
 //   ready                         ->      (drains, leaving all socket files alone)
@@ -92,7 +92,7 @@ class TakeoverService {
   // The successor's next message, or its end.
   void Hear(const ListenSockets& sockets);
   void Greet(std::string_view hello, const ListenSockets& sockets);
-  void Queue(const std::string& address, const std::vector<std::shared_ptr<ListenSocket>>& sockets);
+  void Queue(const std::string& key, const std::vector<std::shared_ptr<ListenSocket>>& sockets);
   void SendQueued();
   // Goes on as if nobody had come. `why` is for the log.
   void Forget(std::string_view why);

@@ -455,20 +455,17 @@ TEST_F(TakeoverTest, TheSuccessorBelievesNothing) {
            {{hello, {"end 0", {good}}}, not_agreed},
            {{hello, {"more 127.0.0.1:1", {good}}}, not_agreed},
            {{hello, {"listen", {good}}}, not_agreed},
-           {{hello, {"listen \n", {good}}}, "\"\\n\" is no address of a listen socket"},
-           {{hello, {"listen LOCALHOST:1", {good}}},
-            "\"LOCALHOST:1\" is no address of a listen socket"},
-           {{hello, {"listen 127.0.0.1:1", {}}}, "no sockets for 127.0.0.1:1"},
+           {{hello, {"listen 127.0.0.1:1", {}}}, "no sockets for \"127.0.0.1:1\""},
            {{hello, {"listen 127.0.0.1:1", {good, file.get()}}},
-            "what came for 127.0.0.1:1: it is not a socket"},
+            "what came for \"127.0.0.1:1\": it is not a socket"},
            {{hello, {"listen 127.0.0.1:1", {packets.get()}}},
-            "what came for 127.0.0.1:1: it is a socket neither for streams nor for datagrams"},
+            "what came for \"127.0.0.1:1\": it is a socket neither for streams nor for datagrams"},
        }) {
     EXPECT_EQ(Receive(messages), at + error);
     EXPECT_EQ(OpenDescriptors(), before) << error;
   }
   EXPECT_NE(Receive({hello, {"listen 127.0.0.1:1", {connected.get()}}})
-                .find("what came for 127.0.0.1:1: it does not listen"),
+                .find("what came for \"127.0.0.1:1\": it does not listen"),
             std::string::npos);
   const std::vector<Sent> right = {hello, {"listen 127.0.0.1:1", {good}}, {"end 1", {}}};
   std::unique_ptr<Succession> succession;
