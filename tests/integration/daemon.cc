@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -39,6 +40,10 @@ std::unique_ptr<Daemon> Daemon::Start(std::string_view io, DaemonOptions options
   } else {
     command.emplace_back("--config");
     command.push_back(daemon->folder_.Write("bsockd.yaml", options.config));
+  }
+  if (io == "io_uring" && DeniedIoUring() != 0) {
+    options.process.io_uring_error = DeniedIoUring();
+    io = "auto";
   }
   if (!io.empty()) command.insert(command.end(), {"--io", std::string(io)});
   command.emplace_back("--print-addresses");
@@ -98,7 +103,18 @@ Outcome RunBsockd(std::vector<std::string> arguments) {
   return RunToEnd(options);
 }
 
+int DeniedIoUring() {
+  const char* name = getenv("BSOCKD_DENY_IO_URING");
+  if (name == nullptr) return 0;
+  for (const int error : {EPERM, ENOSYS, ENOMEM}) {
+    if (strerrorname_np(error) == std::string_view(name)) return error;
+  }
+  ADD_FAILURE() << "BSOCKD_DENY_IO_URING=" << name << " is none of EPERM, ENOSYS, ENOMEM";
+  return 0;
+}
+
 std::string WhyNoIoUring() {
+  if (DeniedIoUring() != 0) return "";
   io_uring_params params = {};
   params.flags = IORING_SETUP_COOP_TASKRUN;  // Linux 5.19, the oldest that will do.
   const UniqueFd ring(static_cast<int>(syscall(SYS_io_uring_setup, 4, &params)));

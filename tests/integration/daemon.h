@@ -52,6 +52,8 @@ class Daemon {
   const std::string& address(size_t index = 0) const { return addresses_[index]; }
   std::string port(size_t index = 0) const;
   Process& process() { return *process_; }
+  // Writes another configuration into its file, for the next reload.
+  void WriteConfig(std::string_view config) const { folder_.Write("bsockd.yaml", config); }
   pid_t pid() const { return process_->pid(); }
 
   // SIGTERM, then ExpectEnd(Exited(0)): a sanitizer's report fails the test here.
@@ -73,6 +75,11 @@ class Daemon {
 
 // Runs bsockd to its end, for command lines that end by themselves.
 Outcome RunBsockd(std::vector<std::string> arguments);
+
+// An errno, or 0. With BSOCKD_DENY_IO_URING=EPERM in the environment every daemon that a test
+// starts with `--io io_uring` is denied it so, and gets `--io auto`: the tests must not see a
+// difference.
+int DeniedIoUring();
 
 // Why this machine has no io_uring, or empty if it has.
 std::string WhyNoIoUring();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/integration/daemon.h"
@@ -110,6 +111,51 @@ TEST_P(StopTest, AThousandRequestsInFlightOnAThousandConnectionsAreAllAnswered) 
   }
   EXPECT_EQ(answered, kManyRequests);
   daemon->ExpectEnd(Exited(0));
+}
+
+// How many connections the log says were cut, in all.
+size_t LoggedCuts(const std::string& log) {
+  constexpr std::string_view kAfter = " connections were cut unfinished";
+  size_t cuts = 0;
+  for (const std::string& line : LinesWith(kAfter, log)) {
+    const size_t end = line.find(kAfter);
+    const size_t begin = line.find_last_of(' ', end - 1) + 1;
+    cuts += std::stoul(line.substr(begin, end - begin));
+  }
+  return cuts;
+}
+
+TEST_P(StopTest, WhatIsInFlightFinishesInsideTheGraceAndStragglersAreCutAtItsEnd) {
+  constexpr milliseconds kGrace(2000);
+  constexpr size_t kStragglers = 20;
+  const auto daemon = StartUpper("2s");
+  ASSERT_NE(daemon, nullptr);
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (size_t i = 0; i < kManyRequests + kStragglers; ++i) {
+    streams.push_back(Stream::Connect(daemon->address()));
+    ASSERT_NE(streams.back(), nullptr);
+  }
+  for (const auto& stream : streams) ASSERT_EQ(stream->Call("a\n", "A\n"), "A\n");
+  const auto began = Clock::now();
+  {
+    const Standstill standstill(*daemon);
+    for (size_t i = 0; i < kManyRequests; ++i) ASSERT_TRUE(streams[i]->Send("in flight\n"));
+    for (size_t i = kManyRequests; i < streams.size(); ++i) ASSERT_TRUE(streams[i]->Send("in fl"));
+    daemon->process().Signal(SIGTERM);
+  }
+  for (size_t i = 0; i < kManyRequests; ++i) {
+    ASSERT_EQ(streams[i]->ReceiveToEnd(), Closed("IN FLIGHT\n"));
+  }
+  const auto answered = Clock::now() - began;
+  EXPECT_LT(answered, kGrace);
+  for (size_t i = kManyRequests; i < streams.size(); ++i) {
+    EXPECT_EQ(streams[i]->ReceiveToEnd().bytes, "");
+  }
+  const auto cut = Clock::now() - began;
+  EXPECT_GE(cut, kGrace);
+  EXPECT_LT(cut, kGrace + milliseconds(Sanitized() ? 10'000 : 1000));
+  daemon->ExpectEnd(Exited(0));
+  EXPECT_EQ(LoggedCuts(daemon->process().errors()), kStragglers) << daemon->process().errors();
 }
 
 TEST_P(StopTest, AThousandRequestsInFlightOnOneConnectionAreAllAnswered) {
