@@ -14,10 +14,15 @@
 #include <array>
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bsockd::integration {
 namespace {
+
+constexpr int kFirstInherited = 3;
+constexpr size_t kPidDigitsMax = 10;
+constexpr std::string_view kListenPid = "LISTEN_PID=";
 
 // What the child tells its parent when it cannot go on.
 struct Failure {
@@ -54,8 +59,20 @@ bool BecomeUser(const std::optional<uid_t>& uid) {
   return setgroups(0, nullptr) == 0 && setgid(*uid) == 0 && setuid(*uid) == 0;
 }
 
+// Puts the decimal digits of this process's number, and a NUL, at `out`.
+void WriteOwnPid(char* out) {
+  char digits[kPidDigitsMax];
+  size_t count = 0;
+  for (pid_t rest = getpid(); rest != 0; rest /= 10) {
+    digits[count++] = static_cast<char>('0' + rest % 10);
+  }
+  while (count > 0) *out++ = digits[--count];
+  *out = '\0';
+}
+
 [[noreturn]] void Run(const ProcessOptions& options, const ChildDescriptors& descriptors,
-                      char* const* arguments, char* const* environment, int report) {
+                      const std::vector<UniqueFd>& inherited, char* own_pid, char* const* arguments,
+                      char* const* environment, int report) {
   const auto fail = [report](const char* call) {
     const Failure failure = {errno, call};
     const ssize_t ignored = write(report, &failure, sizeof failure);
@@ -72,6 +89,11 @@ bool BecomeUser(const std::optional<uid_t>& uid) {
       dup2(descriptors.errors, STDERR_FILENO) < 0) {
     fail("dup2");
   }
+  for (size_t i = 0; i < inherited.size(); ++i) {
+    const int fd = kFirstInherited + static_cast<int>(i);
+    if (dup2(inherited[i].get(), fd) < 0) fail("dup2");
+  }
+  if (own_pid != nullptr) WriteOwnPid(own_pid);
   if (!LimitResource(RLIMIT_NOFILE, options.descriptors_max)) fail("setrlimit RLIMIT_NOFILE");
   if (!LimitResource(RLIMIT_MEMLOCK, options.locked_bytes_max)) fail("setrlimit RLIMIT_MEMLOCK");
   if (!BecomeUser(options.uid)) fail("setuid");
@@ -88,23 +110,49 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
+// The first of them is LISTEN_PID, with room for the number, which only the child knows.
+void AddListenVariables(const std::vector<InheritedDescriptor>& inherited,
+                        std::vector<std::string>* environment) {
+  std::string names;
+  for (const InheritedDescriptor& each : inherited) {
+    names += (names.empty() ? "" : ":") + each.name;
+  }
+  environment->push_back(std::string(kListenPid) + std::string(kPidDigitsMax, ' '));
+  environment->push_back("LISTEN_FDS=" + std::to_string(inherited.size()));
+  environment->push_back("LISTEN_FDNAMES=" + names);
+}
+
 }  // namespace
 
 SpawnResult Spawn(const ProcessOptions& options, const ChildDescriptors& descriptors) {
   // Of two values of one name getenv(3) finds the first.
   std::vector<std::string> environment = options.environment;
+  const bool inherits = !options.inherited.empty();
+  if (inherits) AddListenVariables(options.inherited, &environment);
   for (char** each = environ; *each != nullptr; ++each) environment.emplace_back(*each);
   const std::vector<char*> arguments = Pointers(options.command);
   const std::vector<char*> variables = Pointers(environment);
+  char* own_pid = nullptr;
+  if (inherits) own_pid = variables[options.environment.size()] + kListenPid.size();
+
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) return {-1, errno, "pipe"};
   const UniqueFd report_read(report[0]);
   UniqueFd report_write(report[1]);
+  // Out of the way of the numbers that the child is to have.
+  const int first_free = kFirstInherited + static_cast<int>(options.inherited.size());
+  const auto move = [first_free](int fd) {
+    return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, first_free));
+  };
+  report_write = move(report_write.get());
+  std::vector<UniqueFd> inherited;
+  for (const InheritedDescriptor& each : options.inherited) inherited.push_back(move(each.fd));
 
   const pid_t pid = fork();
   if (pid < 0) return {-1, errno, "fork"};
   if (pid == 0) {
-    Run(options, descriptors, arguments.data(), variables.data(), report_write.get());
+    Run(options, descriptors, inherited, own_pid, arguments.data(), variables.data(),
+        report_write.get());
   }
   report_write.Reset();
   Failure failure;

@@ -21,7 +21,7 @@ struct SpawnResult {
 };
 
 // Does not return before the child has executed the program or failed to. The child has default
-// signal dispositions and no other descriptors than the three.
+// signal dispositions and no other descriptors than the three and those that it is to inherit.
 SpawnResult Spawn(const ProcessOptions& options, const ChildDescriptors& descriptors);
 
 }  // namespace bsockd::integration

@@ -37,9 +37,17 @@ bool Eventually(const std::function<bool()>& condition);
 // sets it. Ends the test program where it is not set.
 std::string ProgramFromEnvironment(const char* variable);
 
+// A descriptor for a child, as systemd gives them, sd_listen_fds(3).
+struct InheritedDescriptor {
+  std::string name;
+  int fd = -1;  // Borrowed.
+};
+
 struct ProcessOptions {
   std::vector<std::string> command;      // The first is searched in PATH if it has no slash.
   std::vector<std::string> environment;  // NAME=VALUE, in addition to the test's own.
+
+  std::vector<InheritedDescriptor> inherited;  // From descriptor 3 on, with LISTEN_PID and so on.
 
   int io_uring_error = 0;  // An errno: the io_uring system calls fail with it (seccomp).
   std::optional<rlim_t> descriptors_max;   // RLIMIT_NOFILE
