@@ -50,12 +50,14 @@ double Seconds(Duration duration) { return std::chrono::duration<double>(duratio
 
 }  // namespace
 
-Control::Control(const Parts& parts, Config config, int workers, const ListenSockets& inherited)
+Control::Control(const Parts& parts, Config config, int workers, const ListenSockets& inherited,
+                 std::unique_ptr<TakeoverService> takeover)
     : parts_(parts),
       config_(std::move(config)),
       workers_(workers),
       of_socket_units_(OfSocketUnits(inherited)),
       store_(&parts.notifier, inherited),
+      takeover_(std::move(takeover)),
       report_(parts.metrics),
       tick_(TickOf(parts.notifier)),
       next_tick_(Now()),
@@ -68,10 +70,14 @@ int Control::Run() {
   parts_.notifier.Ready(Status(Now()));
   parts_.server.Ping();
   const int signal = UntilEnd(MonotonicTime::max());
-  const std::string name = fmt::format("SIG{}", sigabbrev_np(signal));
+  const bool taken_over = signal == kTakenOver;
+  const std::string name = taken_over ? "takeover" : fmt::format("SIG{}", sigabbrev_np(signal));
   Log(spdlog::level::info, {.message_id = message_id::kDraining, .reason = name},
       fmt::format("{}: draining, for {} s at most", name, Seconds(config_.server.drain_timeout)));
-  return DrainAndEnd();
+  // systemd's store has the sockets, or a successor, which may not have said so yet.
+  const bool asked_for = takeover_ && takeover_->handing_over();
+  takeover_.reset();
+  return DrainAndEnd(parts_.notifier.active() || taken_over || asked_for);
 }
 
 int Control::UntilEnd(MonotonicTime deadline) {
@@ -84,11 +90,16 @@ int Control::UntilEnd(MonotonicTime deadline) {
         {.fd = parts_.signals.get(), .events = POLLIN, .revents = 0},
         {.fd = parts_.server.event_fd(), .events = POLLIN, .revents = 0},
         {.fd = parts_.reloader.event_fd(), .events = POLLIN, .revents = 0},
+        {.fd = takeover_ ? takeover_->event_fd() : -1, .events = POLLIN, .revents = 0},
     };
     poll(polled, std::size(polled), static_cast<int>(left.count()));
     if (polled[1].revents != 0) LogCuts(parts_.server.TakeEvents());
     if (polled[2].revents != 0) EndReload();
     OnTick(Now());
+    if (polled[3].revents != 0 && takeover_->OnReadable(parts_.server.services().sockets) ==
+                                      TakeoverService::Event::kTakenOver) {
+      return kTakenOver;
+    }
     if (polled[0].revents == 0) continue;
     if (const int signal = OnSignal(); signal != 0) return signal;
   }
@@ -254,12 +265,11 @@ void Control::LogChanges(const Config& next) {
   }
 }
 
-int Control::DrainAndEnd() {
+int Control::DrainAndEnd(bool left) {
   phase_ = Phase::kDraining;
   status_.clear();
   parts_.notifier.Stopping(Status(Now()));
   const Duration grace = config_.server.drain_timeout;
-  const bool left = parts_.notifier.active();  // In systemd's store.
   if (left) {
     for (const auto& [key, sockets] : parts_.server.services().sockets) {
       for (const auto& socket : sockets) socket->LeaveFile();

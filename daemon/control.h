@@ -16,6 +16,7 @@
 #include "daemon/inheritance.h"
 #include "daemon/limit_report.h"
 #include "daemon/reload.h"
+#include "daemon/takeover.h"
 #include "lib/base/clock.h"
 #include "lib/base/log_event.h"
 #include "lib/base/unique_fd.h"
@@ -42,24 +43,28 @@ class Control {
     spdlog::logger& log;
   };
   // `config`: what is served, as it was loaded. `workers`: how many there are. `inherited`: the
-  // sockets that the process was started with.
-  Control(const Parts& parts, Config config, int workers, const ListenSockets& inherited);
+  // sockets that the process was started with. `takeover`: null if nobody is to take over.
+  Control(const Parts& parts, Config config, int workers, const ListenSockets& inherited,
+          std::unique_ptr<TakeoverService> takeover);
 
-  // Says that the service is ready, serves until SIGTERM or SIGINT, then drains: what has come is
-  // answered, for `server.drain_timeout` at most, and what is still unfinished is cut. A second
-  // signal ends the process at once, as that signal does. SIGHUP reloads, SIGUSR1 writes all
-  // counters to the log. Returns the exit status.
+  // Says that the service is ready, serves until SIGTERM or SIGINT, or until a successor has taken
+  // over, then drains: what has come is answered, for `server.drain_timeout` at most, and what is
+  // still unfinished is cut. A second signal ends the process at once, as that signal does. SIGHUP
+  // reloads, SIGUSR1 writes all counters to the log. Returns the exit status.
   int Run();
 
  private:
   enum class Phase { kServing, kDraining };
+  // In place of a signal: a successor serves.
+  static constexpr int kTakenOver = -1;
 
-  // Returns a signal that ends the process; or 0 when the server has ended or `deadline` has
-  // passed.
+  // Returns a signal that ends the process, or kTakenOver; or 0 when the server has ended or
+  // `deadline` has passed.
   int UntilEnd(MonotonicTime deadline);
   int OnSignal();
   void OnTick(MonotonicTime now);
-  int DrainAndEnd();
+  // `left`: whether somebody else has the listen sockets.
+  int DrainAndEnd(bool left);
   // Dies by a signal that comes meanwhile. False: `timeout` has passed.
   bool WaitForEnd(Duration timeout);
 
@@ -80,6 +85,7 @@ class Control {
   const int workers_;
   ListenSockets of_socket_units_;  // They are systemd's, and stay open whoever uses them.
   SocketStore store_;
+  std::unique_ptr<TakeoverService> takeover_;
   LimitReport report_;
   const Duration tick_;
   MonotonicTime next_tick_;

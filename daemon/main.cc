@@ -22,6 +22,8 @@
 #include "daemon/logging.h"
 #include "daemon/reload.h"
 #include "daemon/settings.h"
+#include "daemon/succession.h"
+#include "daemon/takeover.h"
 #include "lib/base/log_event.h"
 #include "lib/base/message_ids.h"
 #include "lib/base/text.h"
@@ -88,15 +90,51 @@ int Plan(Flags flags, const Config& config) {
   return Print(FormatPlan(PlanReload(config, std::get<Config>(planned))));
 }
 
-// The services of `config`, with the sockets of `inherited` that it names.
+// --takeover: with a predecessor, or as the first.
+struct Takeover {
+  std::unique_ptr<Succession> predecessor;
+  std::unique_ptr<TakeoverService> service;
+};
+
+absl::StatusOr<Takeover> BeginTakeover(const Flags& flags, spdlog::logger* log) {
+  Takeover takeover;
+  if (!flags.takeover) return takeover;
+  absl::StatusOr<std::unique_ptr<Succession>> predecessor = Succession::Begin(*flags.takeover, log);
+  if (!predecessor.ok()) return predecessor.status();
+  takeover.predecessor = *std::move(predecessor);
+  if (takeover.predecessor) return takeover;
+  absl::StatusOr<std::unique_ptr<TakeoverService>> service =
+      TakeoverService::Listen(*flags.takeover, log);
+  if (!service.ok()) return service.status();
+  takeover.service = *std::move(service);
+  return takeover;
+}
+
+// Every listener accepts: the predecessor, if there is one, may go.
+absl::Status FinishTakeover(const Flags& flags, Takeover& takeover, spdlog::logger* log) {
+  if (!takeover.predecessor) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<TakeoverService>> service =
+      TakeoverService::Adopt(*flags.takeover, takeover.predecessor->TakeServiceSocket(), log);
+  if (!service.ok()) return service.status();
+  takeover.service = *std::move(service);
+  takeover.predecessor->Ready();
+  return absl::OkStatus();
+}
+
+// The services of `config`, with the sockets of `inherited` and of a predecessor that it names.
 absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSockets& inherited,
-                                         RequestLog* request_log, Metrics* metrics,
-                                         spdlog::logger* log) {
+                                         const Takeover& takeover, RequestLog* request_log,
+                                         Metrics* metrics, spdlog::logger* log) {
+  ListenSockets all = inherited;
+  if (takeover.predecessor) {
+    const ListenSockets& theirs = takeover.predecessor->sockets();
+    all.insert(theirs.begin(), theirs.end());
+  }
   std::set<std::string> present;
-  for (const auto& [key, sockets] : inherited) present.insert(key);
+  for (const auto& [key, sockets] : all) present.insert(key);
   absl::StatusOr<NewServices> made = MakeServices(config, present, {}, request_log, metrics);
   if (!made.ok()) return made.status();
-  absl::StatusOr<Services> services = Assemble(config, *std::move(made), inherited, log);
+  absl::StatusOr<Services> services = Assemble(config, *std::move(made), all, log);
   if (!services.ok()) return services.status();
   absl::Status all_used = CheckAllUsed(inherited, services->sockets, *log);
   if (!all_used.ok()) return all_used;
@@ -129,9 +167,11 @@ int Main(int argc, char** argv) {
   absl::StatusOr<ListenSockets> inherited =
       AdoptInherited(std::move(inherited_fds), notifier, *log);
   if (!inherited.ok()) return Fail(*log, inherited.status());
+  absl::StatusOr<Takeover> takeover = BeginTakeover(flags, log.get());
+  if (!takeover.ok()) return Fail(*log, takeover.status());
   Metrics metrics(CountingThreads(config.server));
   absl::StatusOr<Services> services =
-      MakeAllServices(config, *inherited, &request_log, &metrics, log.get());
+      MakeAllServices(config, *inherited, *takeover, &request_log, &metrics, log.get());
   if (!services.ok()) return Fail(*log, services.status());
   const std::vector<ListenerAddress> addresses = AddressesOf(*services);
   for (const auto& [listener, address] : addresses) {
@@ -145,6 +185,9 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(config.server, *std::move(services), &metrics, log.get());
   if (!server.ok()) return Fail(*log, server.status());
+  if (absl::Status status = FinishTakeover(flags, *takeover, log.get()); !status.ok()) {
+    return Fail(*log, status);
+  }
   absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
   if (!reloader.ok()) return Fail(*log, reloader.status());
   Control control({.flags = flags,
@@ -155,7 +198,7 @@ int Main(int argc, char** argv) {
                    .notifier = notifier,
                    .reloader = **reloader,
                    .log = *log},
-                  loaded, config.server.workers, *inherited);
+                  loaded, config.server.workers, *inherited, std::move(takeover->service));
   inherited->clear();
   if (flags.print_addresses) {
     std::string lines;

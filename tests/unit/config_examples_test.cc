@@ -36,7 +36,8 @@ TEST(ShippedConfigTest, IsTheLecturesServer) {
 }
 
 // The lines of the file, with the examples that are commented out taken in: `# key:` and what
-// belongs to it. Prose is a comment that begins with a capital letter; the first line is for editors.
+// belongs to it. Prose is a comment that begins with a capital letter; the first line is for
+// editors.
 std::string WithExamples(const std::string& yaml) {
   std::string result;
   for (size_t start = yaml.find('\n') + 1; start < yaml.size();) {
