@@ -79,7 +79,8 @@ std::variant<Flags, ExitStatus> ParseFlags(int argc, char** argv) {
   std::string io;
   app.add_option("--io", io, "auto, io_uring or epoll")->type_name("BACKEND");
   app.add_flag("--print-addresses", flags.print_addresses,
-               "Once every listener accepts, print `LISTENER ADDRESS` for each on standard output");
+               "Print `LISTENER ADDRESS` for each address on standard output, as soon as a client "
+               "can connect there");
   std::string takeover;
   CLI::Option* takeover_option =
       app.add_option("--takeover", takeover,

@@ -127,8 +127,10 @@ absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSocke
                                          Metrics* metrics, spdlog::logger* log) {
   ListenSockets all = inherited;
   if (takeover.predecessor) {
-    const ListenSockets& theirs = takeover.predecessor->sockets();
-    all.insert(theirs.begin(), theirs.end());
+    for (const auto& [key, sockets] : takeover.predecessor->sockets()) {
+      if (all.try_emplace(key, sockets).second) continue;
+      for (const auto& socket : sockets) socket->LeaveFile();  // It is there twice.
+    }
   }
   std::set<std::string> present;
   for (const auto& [key, sockets] : all) present.insert(key);
@@ -182,6 +184,12 @@ int Main(int argc, char** argv) {
   absl::StatusOr<UniqueFd> signals = TakeSignals();
   if (!signals.ok()) return Fail(*log, signals.status());
 
+  if (flags.print_addresses) {
+    std::string lines;
+    for (const auto& [listener, address] : addresses) lines += listener + " " + address + "\n";
+    Print(lines);
+  }
+
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(config.server, *std::move(services), &metrics, log.get());
   if (!server.ok()) return Fail(*log, server.status());
@@ -200,11 +208,6 @@ int Main(int argc, char** argv) {
                    .log = *log},
                   loaded, config.server.workers, *inherited, std::move(takeover->service));
   inherited->clear();
-  if (flags.print_addresses) {
-    std::string lines;
-    for (const auto& [listener, address] : addresses) lines += listener + " " + address + "\n";
-    Print(lines);
-  }
   const int exit_status = control.Run();
   if (request_log.dropped() > 0) {
     log->warn("{} requests were not printed: standard output did not take them",

@@ -51,6 +51,7 @@ struct Reconfigure {
   std::vector<BoundListener> datagrams;  // All that this worker is to read from.
   Limit<size_t> memory_limit;
   Duration drain_grace{0};
+  std::promise<void> done;  // Kept when it is so.
 };
 
 // Control to worker: answer what has come, close at frame boundaries, end when none is left.

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <string>
 #include <system_error>
@@ -17,6 +18,9 @@
 
 namespace bsockd {
 namespace {
+
+// What Apply() waits for workers, at most.
+constexpr Duration kApplyPatience = std::chrono::milliseconds(500);
 
 int UsableCpus() {
   cpu_set_t cpus;
@@ -78,12 +82,19 @@ void Server::Apply(const ServerConfig& config, Services services) {
   listening.wait();
   std::vector<std::vector<BoundListener>> datagrams = DatagramsByWorker();
   const auto listeners = std::make_shared<const ListenersByName>(services_.listeners);
+  std::vector<std::future<void>> applied;
   for (size_t i = 0; i < workers_.size(); ++i) {
+    std::promise<void> done;
+    applied.push_back(done.get_future());
     workers_[i]->mailbox().Post(Reconfigure{.listeners = listeners,
                                             .datagrams = std::move(datagrams[i]),
                                             .memory_limit = config.memory_limit,
-                                            .drain_grace = config.drain_timeout});
+                                            .drain_grace = config.drain_timeout,
+                                            .done = std::move(done)});
   }
+  // One that is held up by a handler will see to it later.
+  const auto deadline = std::chrono::steady_clock::now() + kApplyPatience;
+  for (const std::future<void>& worker : applied) worker.wait_until(deadline);
 }
 
 // A socket stays with its worker. New ones go round: the sockets of an address stand together, one

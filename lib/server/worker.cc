@@ -148,6 +148,7 @@ void Worker::On(Turn& turn, Reconfigure& message) {
                        [&](const Connection& connection) {
                          return !listeners.contains(connection.listener().name);
                        });
+  message.done.set_value();
 }
 
 // These and no others.

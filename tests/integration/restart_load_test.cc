@@ -162,7 +162,6 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   CollectExecuted(*daemon, &executed);
   ExpectNothingLost({&load, &local}, executed);
   EXPECT_FALSE(std::filesystem::exists(folder_.File("takeover")));
-  EXPECT_FALSE(std::filesystem::exists(folder_.File("socket")));
 }
 
 TEST_P(RestartLoadTest, ASuccessorThatCannotStartHasChangedNothing) {

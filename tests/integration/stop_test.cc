@@ -125,6 +125,9 @@ size_t LoggedCuts(const std::string& log) {
   return cuts;
 }
 
+constexpr std::string_view kCutText =
+    "ERR draining the server stops, and has not executed this request\n";
+
 TEST_P(StopTest, WhatIsInFlightFinishesInsideTheGraceAndStragglersAreCutAtItsEnd) {
   constexpr milliseconds kGrace(2000);
   constexpr size_t kStragglers = 20;
@@ -149,7 +152,7 @@ TEST_P(StopTest, WhatIsInFlightFinishesInsideTheGraceAndStragglersAreCutAtItsEnd
   const auto answered = Clock::now() - began;
   EXPECT_LT(answered, kGrace);
   for (size_t i = kManyRequests; i < streams.size(); ++i) {
-    EXPECT_EQ(streams[i]->ReceiveToEnd().bytes, "");
+    EXPECT_EQ(streams[i]->ReceiveToEnd().bytes, kCutText);
   }
   const auto cut = Clock::now() - began;
   EXPECT_GE(cut, kGrace);
@@ -240,7 +243,7 @@ TEST_P(StopTest, ARequestThatNeverEndsIsWaitedForNoLongerThanDrainTimeout) {
   daemon->process().Signal(SIGTERM);
   const Received received = stream->ReceiveToEnd();
   const auto took = Clock::now() - start;
-  EXPECT_EQ(received.bytes, "ERR draining the server stops, and has not executed this request\n");
+  EXPECT_EQ(received.bytes, kCutText);
   EXPECT_NE(received.end, Received::End::kTimeout);
   EXPECT_GE(took, milliseconds(300));
   EXPECT_LT(took, milliseconds(Sanitized() ? 10'000 : 1300));
