@@ -62,6 +62,8 @@ std::unique_ptr<Daemon> Daemon::Start(std::string_view io, DaemonOptions options
       daemon->ended_ = true;
       return nullptr;
     }
+    // With listen sockets that others had before, it may be asked before it has said so.
+    if (line->starts_with("SERVER: ")) continue;
     daemon->addresses_.push_back(line->substr(line->find(' ') + 1));
   }
   return daemon;

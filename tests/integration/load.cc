@@ -132,7 +132,7 @@ class Load::Client {
       if (options_.is_right ? options_.is_right(request, reply) : reply == request) {
         ++counts.answered;
         ++load_.answers_;
-        answered.push_back(std::move(request));
+        if (options_.remember) answered.push_back(std::move(request));
       } else {
         ++counts.wrong;
       }

@@ -48,6 +48,8 @@ struct LoadOptions {
   Microseconds pause{500};              // After each such batch. None: all that the machine can.
   // Whether the reply is one to this request. By default: the request itself.
   std::function<bool(std::string_view request, std::string_view reply)> is_right = nullptr;
+  // Whether answered() is wanted.
+  bool remember = false;
   // Nobody may be there, for a while: that is no refusal.
   bool may_be_absent = false;
 };
@@ -70,7 +72,8 @@ class Load {
   // The clients finish what they have begun. All of their requests are in the counts then.
   LoadCounts Stop();
 
-  // After Stop(): every request that was answered. No two requests of one name are the same.
+  // After Stop(): every request that was answered, with LoadOptions::remember. No two requests of
+  // one name are the same.
   const std::set<std::string>& answered() const { return answered_texts_; }
   // After Stop(): the longest wait for a reply, that for a connection included.
   Microseconds longest_wait() const { return longest_wait_; }

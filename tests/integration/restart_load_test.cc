@@ -115,8 +115,8 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
   ASSERT_TRUE(Eventually([&] { return manager_.stored().size() == 2; })) << manager_.Log();
-  Load load({.address = tcp, .name = "tcp"});
-  Load local({.address = local_, .name = "unix"});
+  Load load({.address = tcp, .name = "tcp", .remember = true});
+  Load local({.address = local_, .name = "unix", .remember = true});
   std::set<std::string> executed;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
@@ -142,8 +142,8 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   auto daemon = StartNext(takeover);
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
-  Load load({.address = tcp, .name = "tcp"});
-  Load local({.address = local_, .name = "unix"});
+  Load load({.address = tcp, .name = "tcp", .remember = true});
+  Load local({.address = local_, .name = "unix", .remember = true});
   std::set<std::string> executed;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
@@ -168,8 +168,8 @@ TEST_P(RestartLoadTest, ASuccessorThatCannotStartHasChangedNothing) {
   const std::vector<std::string> takeover = {"--takeover", folder_.File("takeover")};
   const auto daemon = StartNext(takeover);
   ASSERT_NE(daemon, nullptr);
-  Load load({.address = daemon->address(0), .name = "tcp"});
-  Load local({.address = local_, .name = "unix"});
+  Load load({.address = daemon->address(0), .name = "tcp", .remember = true});
+  Load local({.address = local_, .name = "unix", .remember = true});
   ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
   const std::string file = folder_.Write(
       "next.yaml", fmt::format("handlers: {{echo: {{builtin: echo}}}}\n"
