@@ -62,7 +62,7 @@ void ExpectNothingLost(const std::vector<Load*>& loads, const std::set<std::stri
 class RestartLoadTest : public BackendTest {
  protected:
   // One daemon after the other, of the same configuration.
-  std::unique_ptr<Daemon> StartNext(std::vector<std::string> arguments = {}) {
+  std::unique_ptr<Daemon> StartNext(ProcessOptions process, std::vector<std::string> arguments) {
     DaemonOptions options;
     options.config = fmt::format(
         "server: {{drain_timeout: 10s}}\n"
@@ -73,12 +73,22 @@ class RestartLoadTest : public BackendTest {
         local_);
     options.arguments = std::move(arguments);
     options.address_count = 2;
-    options.process.environment = manager_.Environment();
-    options.process.inherited = manager_.stored();
-    auto daemon = StartWith(std::move(options));
+    options.process = std::move(process);
+    return StartWith(std::move(options));
+  }
+
+  // As systemd does it.
+  std::unique_ptr<Daemon> StartService() {
+    ProcessOptions process;
+    process.environment = manager_.Environment();
+    process.inherited = manager_.stored();
+    auto daemon = StartNext(std::move(process), {});
     EXPECT_TRUE(!daemon || manager_.WaitFor("READY=1", ++started_));
     return daemon;
   }
+
+  // As somebody does it who has no service manager.
+  std::unique_ptr<Daemon> StartToTakeOver() { return StartNext({}, {"--takeover", takeover_}); }
 
   // After its end.
   void CollectExecuted(Daemon& daemon, std::set<std::string>* executed) {
@@ -89,6 +99,7 @@ class RestartLoadTest : public BackendTest {
 
   TemporaryFolder folder_;
   const std::string local_ = "unix:" + folder_.File("socket");
+  const std::string takeover_ = folder_.File("takeover");
   ServiceManager manager_;
   size_t started_ = 0;
 };
@@ -111,7 +122,7 @@ TEST_P(RestartLoadTest, AnEndWithoutADrainIsSeen) {
 
 // Scenario 3.
 TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
-  auto daemon = StartNext();
+  auto daemon = StartService();
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
   ASSERT_TRUE(Eventually([&] { return manager_.stored().size() == 2; })) << manager_.Log();
@@ -123,7 +134,7 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
     ASSERT_TRUE(local.WaitForAnswers(kAnswersBetween));
     daemon->Stop();
     CollectExecuted(*daemon, &executed);
-    daemon = StartNext();
+    daemon = StartService();
     ASSERT_NE(daemon, nullptr);
     ASSERT_EQ(daemon->address(0), tcp);
     ASSERT_EQ(manager_.stored().size(), 2u) << manager_.Log();
@@ -138,8 +149,7 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
 }
 
 TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
-  const std::vector<std::string> takeover = {"--takeover", folder_.File("takeover")};
-  auto daemon = StartNext(takeover);
+  auto daemon = StartToTakeOver();
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
   Load load({.address = tcp, .name = "tcp", .remember = true});
@@ -148,7 +158,7 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
     ASSERT_TRUE(local.WaitForAnswers(kAnswersBetween));
-    auto next = StartNext(takeover);
+    auto next = StartToTakeOver();
     ASSERT_NE(next, nullptr);
     ASSERT_EQ(next->address(0), tcp);
     daemon->ExpectEnd(Exited(0));
@@ -161,12 +171,12 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   daemon->Stop();
   CollectExecuted(*daemon, &executed);
   ExpectNothingLost({&load, &local}, executed);
-  EXPECT_FALSE(std::filesystem::exists(folder_.File("takeover")));
+  EXPECT_FALSE(std::filesystem::exists(takeover_));
+  EXPECT_FALSE(std::filesystem::exists(folder_.File("socket")));
 }
 
 TEST_P(RestartLoadTest, ASuccessorThatCannotStartHasChangedNothing) {
-  const std::vector<std::string> takeover = {"--takeover", folder_.File("takeover")};
-  const auto daemon = StartNext(takeover);
+  const auto daemon = StartToTakeOver();
   ASSERT_NE(daemon, nullptr);
   Load load({.address = daemon->address(0), .name = "tcp", .remember = true});
   Load local({.address = local_, .name = "unix", .remember = true});
@@ -179,7 +189,7 @@ TEST_P(RestartLoadTest, ASuccessorThatCannotStartHasChangedNothing) {
                                local_));
   for (size_t i = 1; i <= 5; ++i) {
     const Outcome outcome =
-        RunBsockd({"--config", file, "--io", GetParam(), "--takeover", folder_.File("takeover")});
+        RunBsockd({"--config", file, "--io", GetParam(), "--takeover", takeover_});
     EXPECT_EQ(outcome.end, Exited(kExitCannotBind)) << outcome.errors;
     ASSERT_TRUE(Eventually([&] {
       return LinesWith("has not taken over", daemon->process().errors()).size() == i;
