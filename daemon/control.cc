@@ -56,7 +56,7 @@ Control::Control(const Parts& parts, Config config, int workers, const ListenSoc
       config_(std::move(config)),
       workers_(workers),
       of_socket_units_(OfSocketUnits(inherited)),
-      store_(&parts.notifier, inherited),
+      store_(&parts.notifier),
       takeover_(std::move(takeover)),
       report_(parts.metrics),
       tick_(TickOf(parts.notifier)),
@@ -114,6 +114,8 @@ int Control::OnSignal() {
       LogMetrics(parts_.metrics, parts_.log);
       return 0;
     case SIGHUP:
+      // Without a file it is the terminal that is gone.
+      if (parts_.flags.port) return signal;
       BeginReload();
       return 0;
     default:
@@ -175,10 +177,6 @@ std::string Control::Status(MonotonicTime now) {
 
 void Control::BeginReload() {
   if (phase_ == Phase::kDraining) return;
-  if (parts_.flags.port) {
-    parts_.log.warn("SIGHUP: there is no file to be read again (bsockd was started with a PORT)");
-    return;
-  }
   if (parts_.reloader.busy()) {
     reload_again_ = true;
     return;
@@ -187,12 +185,11 @@ void Control::BeginReload() {
   parts_.notifier.Reloading();
   Reloader::Request request{.flags = parts_.flags,
                             .workers = workers_,
-                            .present = {},
+                            .present = parts_.server.services().sockets,
                             .former = parts_.server.services().listeners,
                             .request_log = &parts_.request_log,
                             .metrics = &parts_.metrics};
-  for (const auto& [key, sockets] : parts_.server.services().sockets) request.present.insert(key);
-  for (const auto& [key, sockets] : of_socket_units_) request.present.insert(key);
+  request.present.insert(of_socket_units_.begin(), of_socket_units_.end());
   if (absl::Status status = parts_.reloader.Start(std::move(request)); !status.ok()) {
     RefuseReload({std::string(MessageOf(status))});
   }

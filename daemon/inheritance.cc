@@ -94,11 +94,12 @@ absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notif
   return sockets;
 }
 
-absl::Status CheckAllUsed(const ListenSockets& inherited, const ListenSockets& used,
-                          spdlog::logger& log) {
+absl::Status DropUnused(const std::set<std::string>& keys, ListenSockets* inherited,
+                        Notifier& notifier, spdlog::logger& log) {
   std::string complaints;
-  for (const auto& [key, sockets] : inherited) {
-    if (used.contains(key)) continue;
+  std::erase_if(*inherited, [&](const auto& entry) {
+    const auto& [key, sockets] = entry;
+    if (keys.contains(key)) return false;
     for (const auto& socket : sockets) {
       if (!IsOfSocketUnit(key)) {
         log.info("{} is not in the configuration any more: closed", socket->name());
@@ -116,14 +117,10 @@ absl::Status CheckAllUsed(const ListenSockets& inherited, const ListenSockets& u
                             "on {}, or remove it from the socket unit)",
                             socket->name(), name, key));
     }
-  }
+    if (!IsOfSocketUnit(key)) notifier.Unstore(StoredName(key));
+    return true;
+  });
   return Complain(complaints);
-}
-
-SocketStore::SocketStore(Notifier* notifier, const ListenSockets& known) : notifier_(*notifier) {
-  for (const auto& [key, sockets] : known) {
-    if (!IsOfSocketUnit(key)) stored_[key] = sockets.size();
-  }
 }
 
 void SocketStore::Keep(const ListenSockets& sockets, spdlog::logger& log) {

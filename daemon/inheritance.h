@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <spdlog/logger.h>
 
+#include <cstddef>
 #include <map>
 #include <set>
 #include <string>
@@ -26,17 +27,18 @@ bool IsOfSocketUnit(std::string_view key);
 absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notifier& notifier,
                                              spdlog::logger& log);
 
-// What of `inherited` has no place in `used`: nothing if that is only what the store had, which is
-// forgotten. Errors: InvalidArgument, naming every socket of a .socket unit that no listener uses.
-absl::Status CheckAllUsed(const ListenSockets& inherited, const ListenSockets& used,
-                          spdlog::logger& log);
+// Closes what the store had and what is not among `keys` any more. It is done before anything is
+// bound, since an old address may be part of a new one.
+// Errors: InvalidArgument, naming every socket of a .socket unit that is not among `keys`.
+absl::Status DropUnused(const std::set<std::string>& keys, ListenSockets* inherited,
+                        Notifier& notifier, spdlog::logger& log);
 
 // The sockets that systemd's store has for the next start (systemd.service(5),
 // FileDescriptorStoreMax=). Thread: control.
 class SocketStore {
  public:
-  // `notifier` outlives the object. `known`: what the store has had before.
-  SocketStore(Notifier* notifier, const ListenSockets& known);
+  // `notifier` outlives the object.
+  explicit SocketStore(Notifier* notifier) : notifier_(*notifier) {}
 
   // Makes the store have `sockets`, but for those of .socket units, and no others.
   void Keep(const ListenSockets& sockets, spdlog::logger& log);

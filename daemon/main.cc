@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -132,15 +131,9 @@ absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSocke
       for (const auto& socket : sockets) socket->LeaveFile();  // It is there twice.
     }
   }
-  std::set<std::string> present;
-  for (const auto& [key, sockets] : all) present.insert(key);
-  absl::StatusOr<NewServices> made = MakeServices(config, present, {}, request_log, metrics);
+  absl::StatusOr<NewServices> made = MakeServices(config, all, {}, request_log, metrics);
   if (!made.ok()) return made.status();
-  absl::StatusOr<Services> services = Assemble(config, *std::move(made), all, log);
-  if (!services.ok()) return services.status();
-  absl::Status all_used = CheckAllUsed(inherited, services->sockets, *log);
-  if (!all_used.ok()) return all_used;
-  return services;
+  return Assemble(config, *std::move(made), all, log);
 }
 
 int Main(int argc, char** argv) {
@@ -169,6 +162,10 @@ int Main(int argc, char** argv) {
   absl::StatusOr<ListenSockets> inherited =
       AdoptInherited(std::move(inherited_fds), notifier, *log);
   if (!inherited.ok()) return Fail(*log, inherited.status());
+  if (absl::Status status = DropUnused(SocketKeys(config), &*inherited, notifier, *log);
+      !status.ok()) {
+    return Fail(*log, status);
+  }
   absl::StatusOr<Takeover> takeover = BeginTakeover(flags, log.get());
   if (!takeover.ok()) return Fail(*log, takeover.status());
   Metrics metrics(CountingThreads(config.server));

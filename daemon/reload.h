@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,7 +31,7 @@ class Reloader {
   struct Request {
     Flags flags;
     int workers;
-    std::set<std::string> present;
+    ListenSockets present;
     ListenersByName former;
     RequestLog* request_log;
     Metrics* metrics;

@@ -149,9 +149,15 @@ absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd, bool owns_file) {
   fcntl(socket.fd(), F_SETFD, FD_CLOEXEC);
   fcntl(socket.fd(), F_SETFL, fcntl(socket.fd(), F_GETFL) | O_NONBLOCK);
   socket.SetOptions();
-  // An abstract name begins with a NUL.
-  if (owns_file && family == AF_UNIX) socket.RememberFile(local->local.sun_path);
+  // Without its file nobody finds it. An abstract name, which begins with a NUL, has none.
+  if (owns_file && family == AF_UNIX && socket.RememberFile(local->local.sun_path) != 0) {
+    return absl::InvalidArgumentError(ToAbsl(fmt::format("{} is gone", local->ToString())));
+  }
   return socket;
+}
+
+void ListenSocket::ShareAddress() {
+  if (local_.family() != AF_UNIX) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
 void ListenSocket::SetOptions() {
@@ -187,6 +193,7 @@ int ListenSocket::Open(const SocketAddress& where, const Options& options) {
   if (options.shared_port) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (bind(fd(), &where.any, where.size) != 0) return errno;
   if (!datagrams_ && listen(fd(), kBacklogMax) != 0) return errno;
+  if (!datagrams_) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 0);  // No third one is to join.
   absl::StatusOr<SocketAddress> local = LocalAddress(fd());
   if (!local.ok()) return errno;
   local_ = *local;
@@ -245,7 +252,7 @@ int ListenSocket::OpenGroup(SocketAddress where, Options options, int count,
   // it opened to the others of its group.
   for (int i = 0; i < count; ++i) {
     ListenSocket socket;
-    options.shared_port = i > 0;
+    if (i > 0) options.shared_port = true;
     if (const int error = socket.Open(where, options); error != 0) return error;
     if (i == 0 && count > 1) SetOption(socket.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
     where.set_port(socket.local().port());
@@ -278,7 +285,7 @@ absl::Status AddToGroup(int udp_sockets, std::vector<std::shared_ptr<ListenSocke
 }
 
 absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnEvery(const Address& address, mode_t mode,
-                                                                int sockets_each) {
+                                                                int sockets_each, bool beside) {
   absl::StatusOr<std::vector<SocketAddress>> resolved = Resolve(address, ResolveFor::kListen);
   if (!resolved.ok()) {
     return absl::UnavailableError(ToAbsl(
@@ -289,7 +296,8 @@ absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnEvery(const Address& a
   }
 
   const bool every_host = address.kind == Address::Kind::kTcp && address.host == "*";
-  const Options options{.datagrams = address.datagrams, .dual_stack = every_host};
+  const Options options{
+      .datagrams = address.datagrams, .dual_stack = every_host, .shared_port = beside};
   absl::Status failure;
   bool missing_here = false;
   for (int attempt = 0; attempt < kPortAttemptsMax; ++attempt) {
@@ -312,19 +320,19 @@ absl::StatusOr<std::vector<ListenSocket>> ListenSocket::OnEvery(const Address& a
   if (every_host && missing_here) {  // A machine without IPv6.
     Address v4 = address;
     v4.host = "0.0.0.0";
-    return OnEvery(v4, mode, sockets_each);
+    return OnEvery(v4, mode, sockets_each, beside);
   }
   return failure;
 }
 
-absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode) {
-  return ListenSocket::OnEvery(address, mode, 1);
+absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode, bool beside) {
+  return ListenSocket::OnEvery(address, mode, 1, beside);
 }
 
 absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, mode_t mode,
-                                                       int udp_sockets) {
+                                                       int udp_sockets, bool beside) {
   const bool udp = address.kind == Address::Kind::kTcp;
-  return ListenSocket::OnEvery(address, mode, udp ? udp_sockets : 1);
+  return ListenSocket::OnEvery(address, mode, udp ? udp_sockets : 1, beside);
 }
 
 }  // namespace bsockd

@@ -36,6 +36,9 @@ class ListenSocket {
 
   // Removes the socket file now; connections under way can still be accepted.
   void Unlink();
+  // Lets another socket of this user be bound to its IP address, or one that includes it, until it
+  // is closed itself: see Listen(), `beside`.
+  void ShareAddress();
   // Leaves the socket file to whoever else has the socket: a successor, or systemd for one.
   void LeaveFile() { file_.clear(); }
   // Gives the socket file, if it owns one, these permissions. Errors: that of chmod(2).
@@ -48,11 +51,11 @@ class ListenSocket {
     bool shared_port = false;  // With the sockets of its group.
   };
 
-  friend absl::StatusOr<std::vector<ListenSocket>> Listen(const Address&, mode_t);
-  friend absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address&, mode_t, int);
+  friend absl::StatusOr<std::vector<ListenSocket>> Listen(const Address&, mode_t, bool);
+  friend absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address&, mode_t, int, bool);
   friend absl::Status AddToGroup(int, std::vector<std::shared_ptr<ListenSocket>>*);
-  static absl::StatusOr<std::vector<ListenSocket>> OnEvery(const Address&, mode_t,
-                                                           int sockets_each);
+  static absl::StatusOr<std::vector<ListenSocket>> OnEvery(const Address&, mode_t, int sockets_each,
+                                                           bool beside);
   static absl::StatusOr<std::vector<ListenSocket>> OnFile(const SocketAddress&, bool datagrams,
                                                           mode_t);
   // These four: 0, or the errno of what failed.
@@ -82,8 +85,12 @@ class ListenSocket {
 // unix:/path: refused where a live server answers, a stale socket file is replaced, any other file
 // is left alone; the new one gets the permissions `mode`, and never more for a moment.
 //
+// `beside`: also where sockets with ShareAddress() are, as when *:80 is to take the place of
+// 127.0.0.1:80.
+//
 // May block (names). Errors: Unavailable with the address and the reason, fit for the user.
-absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode);
+absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t mode,
+                                                 bool beside = false);
 
 // The same for an address of datagrams, with as many sockets for each UDP address as threads are to
 // read from it, one after the other: the first address's, the second address's and so on. The
@@ -94,7 +101,7 @@ absl::StatusOr<std::vector<ListenSocket>> Listen(const Address& address, mode_t 
 // The sockets tell what DatagramBatch needs to know of a datagram: which address was asked, where
 // the socket is bound to all of them, and the sender's credentials on a Unix socket.
 absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, mode_t mode,
-                                                       int udp_sockets);
+                                                       int udp_sockets, bool beside = false);
 
 // Adds to `*sockets`, those of an address of datagrams that were adopted, until each UDP address
 // has `udp_sockets` of them; where there are more, they stay. Errors: as BindDatagram.

@@ -54,17 +54,27 @@ absl::StatusOr<std::shared_ptr<const Listener>> MakeListener(
   return listener;
 }
 
-// Binds what stands at `address`.
-absl::StatusOr<std::vector<std::shared_ptr<ListenSocket>>> Bind(const Address& address, mode_t mode,
-                                                                int workers) {
+absl::StatusOr<std::vector<ListenSocket>> BindOnce(const Address& address, mode_t mode, int workers,
+                                                   bool beside) {
+  return address.datagrams ? BindDatagram(address, mode, workers, beside)
+                           : Listen(address, mode, beside);
+}
+
+// Binds `address`, which may include addresses of sockets that are `leaving`.
+absl::StatusOr<std::vector<std::shared_ptr<ListenSocket>>> Bind(
+    const Address& address, mode_t mode, int workers,
+    const std::vector<std::shared_ptr<ListenSocket>>& leaving) {
   if (address.kind == Address::Kind::kSystemd) {
     return absl::InvalidArgumentError(ToAbsl(
         fmt::format("systemd has passed no socket of the name {0} for {1} (a socket unit names it: "
                     "FileDescriptorName={0})",
                     address.path, address.ToString())));
   }
-  absl::StatusOr<std::vector<ListenSocket>> bound =
-      address.datagrams ? BindDatagram(address, mode, workers) : Listen(address, mode);
+  auto bound = BindOnce(address, mode, workers, /*beside=*/false);
+  if (!bound.ok() && !leaving.empty()) {
+    for (const auto& socket : leaving) socket->ShareAddress();
+    bound = BindOnce(address, mode, workers, /*beside=*/true);
+  }
   if (!bound.ok()) return absl::UnavailableError(bound.status().message());
   std::vector<std::shared_ptr<ListenSocket>> sockets;
   for (ListenSocket& socket : *bound) {
@@ -106,12 +116,25 @@ std::string SocketKey(const ListenerConfig& listener, size_t i) {
   return fmt::format("{} {} {}", key, listener.name, i);
 }
 
-absl::StatusOr<NewServices> MakeServices(const Config& config, const std::set<std::string>& present,
+std::set<std::string> SocketKeys(const Config& config) {
+  std::set<std::string> keys;
+  for (const ListenerConfig& listener : config.listeners) {
+    for (size_t i = 0; i < listener.listen.size(); ++i) keys.insert(SocketKey(listener, i));
+  }
+  return keys;
+}
+
+absl::StatusOr<NewServices> MakeServices(const Config& config, const ListenSockets& present,
                                          const ListenersByName& former, RequestLog* request_log,
                                          Metrics* metrics) {
   std::map<std::string, std::shared_ptr<const Handler>> handlers;
   for (const HandlerConfig& handler : config.handlers) {
     handlers[handler.name] = MakeHandler(handler, request_log, metrics);
+  }
+  const std::set<std::string> keys = SocketKeys(config);
+  std::vector<std::shared_ptr<ListenSocket>> leaving;
+  for (const auto& [key, sockets] : present) {
+    if (!keys.contains(key)) leaving.insert(leaving.end(), sockets.begin(), sockets.end());
   }
   NewServices made;
   for (const ListenerConfig& listener : config.listeners) {
@@ -124,7 +147,7 @@ absl::StatusOr<NewServices> MakeServices(const Config& config, const std::set<st
     for (size_t i = 0; i < listener.listen.size(); ++i) {
       const std::string key = SocketKey(listener, i);
       if (present.contains(key)) continue;
-      auto sockets = Bind(listener.listen[i], listener.mode, config.server.workers);
+      auto sockets = Bind(listener.listen[i], listener.mode, config.server.workers, leaving);
       if (!sockets.ok()) return sockets.status();
       made.sockets[key] = *std::move(sockets);
     }

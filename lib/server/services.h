@@ -37,6 +37,8 @@ struct Services {
 // with `gram ` before it if that is a file and for datagrams. Port 0 is another port for each
 // listener, so there the listener's name and the number are added.
 std::string SocketKey(const ListenerConfig& listener, size_t i);
+// Those of all listeners.
+std::set<std::string> SocketKeys(const Config& config);
 
 struct NewServices {
   ListenersByName listeners;
@@ -44,13 +46,14 @@ struct NewServices {
 };
 
 // Makes every listener, looks up the users that it names, and binds every address that is not
-// `present` (a set of SocketKeys). `former`: the listeners that these replace; what they know of
-// their clients' addresses is kept. The number of workers must be settled. `request_log` and
-// `metrics` outlive what is returned.
+// `present` (by SocketKey()). What is present and has no place in `config` is taken to be closed
+// soon: a new address may include one of these, as *:80 does 127.0.0.1:80. `former`: the listeners
+// that these replace; what they know of their clients' addresses is kept. The number of workers
+// must be settled. `request_log` and `metrics` outlive what is returned.
 //
 // May block. Errors: InvalidArgument for a user that there is not, and for a socket that systemd
 // should have passed; Unavailable, naming the address and the reason, where it cannot be bound.
-absl::StatusOr<NewServices> MakeServices(const Config& config, const std::set<std::string>& present,
+absl::StatusOr<NewServices> MakeServices(const Config& config, const ListenSockets& present,
                                          const ListenersByName& former, RequestLog* request_log,
                                          Metrics* metrics);
 
