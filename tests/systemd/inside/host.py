@@ -147,10 +147,14 @@ def journal_text(cursor, lines):
                "--lines={}".format(lines), *(["--after-cursor=" + cursor] if cursor else [])).strip()
 
 
-def logged(cursor, pattern):
-    """The entries since `cursor` whose text matches."""
-    return [entry for entry in journal(cursor)
-            if re.search(pattern, entry.get("MESSAGE") or "")]
+def logged(cursor, pattern, **fields):
+    """The entries since `cursor` whose text matches and that have these fields; waits for the first."""
+    def found():
+        return [entry for entry in journal(cursor)
+                if re.search(pattern, entry.get("MESSAGE") or "")
+                and all(entry.get(name) == value for name, value in fields.items())]
+    eventually(found, "a line in the journal: {} {}".format(pattern, fields or ""), seconds=10)
+    return found()
 
 
 # A client

@@ -32,15 +32,16 @@ def check_restart_takes_changes():
     """A restart with another file: the addresses that stay are kept, the others open and close."""
     host.configure()
     with Load() as load:
-        host.write_config(main='"127.0.0.1:51719"')
+        host.write_config(main='"127.0.0.1:51719", "unix:/run/bsockd/other.sock"')
         host.run("systemctl", "restart", host.SERVICE)
         load.expect_answers(100)
-    expect(host.is_answered(51719), "the new address is not answered")
+    for address in (51719, "/run/bsockd/other.sock"):
+        expect(host.is_answered(address), "the new address {} is not answered".format(address))
     expect(not host.is_answered(host.GREET_PORT), "the old address is still open")
     expect(not os.path.exists(host.UNIX_SOCKET), "the Unix socket's file is still there")
     load.expect_no_faults()
     stored = host.prop("NFileDescriptorStore")
-    expect(stored == "2", "{} descriptors are stored for 2 addresses".format(stored))
+    expect(stored == "3", "{} descriptors are stored for 3 addresses".format(stored))
     return load.figures()
 
 
@@ -75,9 +76,8 @@ def check_exit_78():
     expect(host.prop("ActiveState") == "failed", "ActiveState is " + host.prop("ActiveState"))
     expect(host.prop("ExecMainStatus") == "78", "the exit status is " + host.prop("ExecMainStatus"))
     expect(host.prop("NRestarts") == "0", "NRestarts is " + host.prop("NRestarts"))
-    place = host.logged(cursor, r"bsockd\.yaml:2:1: error: ")
-    expect(place, "the journal does not have the error's place")
+    error = host.logged(cursor, r"bsockd\.yaml:2:1: error: ")[0]["MESSAGE"]
     host.write_config()
     host.run("systemctl", "start", host.SERVICE)
     expect(host.is_answered(), "not answered after the file was mended")
-    return place[0]["MESSAGE"]
+    return error

@@ -45,14 +45,16 @@ def check_socket_stop_start():
     return "3 times; " + load.figures()
 
 
-def check_socket_unused():
-    """An inherited socket that the configuration does not name is an error that names it."""
-    use_socket(listen='"systemd:other"')
-    cursor = host.journal_cursor()
-    host.run("systemctl", "start", host.SERVICE, status=1)
-    expect(host.prop("ActiveState") == "failed", "the service is " + host.prop("ActiveState"))
-    host.eventually(lambda: host.logged(cursor, r"\bmain\b") and host.logged(cursor, r"systemd:other\b"),
-                    "the log names both the socket `main` and systemd:other")
+def check_socket_names():
+    """A name that no socket has, and a socket that the configuration does not use, are errors that name them."""
+    for listen, error in (('"systemd:other"', r"systemd:other\b"),
+                          ('"127.0.0.1:51718"', r"\bmain\b")):
+        cursor = host.journal_cursor()
+        use_socket(listen)
+        host.run("systemctl", "start", host.SERVICE, status=1)
+        host.eventually(lambda: host.prop("ActiveState") == "failed", "the service is failed")
+        said = host.logged(cursor, error, PRIORITY="3", SYSLOG_IDENTIFIER="bsockd")[0]["MESSAGE"]
+    return said
 
 
 def check_no_network():
