@@ -314,11 +314,12 @@ class CommandLine(unittest.TestCase):
         self.assertGreater(len(options), 8)
         return options
 
-    def test_options_are_in_the_manual(self):
+    def test_manual_has_every_option_and_no_other(self):
         for program, section in (("bsockd", "8"), ("bsock", "1")):
             page = read("docs/man/{}.{}.scd".format(program, section))
-            for option in self.options(program):
-                self.assertIn("*" + option + "*", page, program)
+            entries = re.findall(r"^\*-.*", page.split("# OPTIONS")[1].split("\n# ")[0], re.M)
+            written = set(re.findall(r"\*(--?[a-z][a-z-]*)\*", "\n".join(entries)))
+            self.assertEqual(written, self.options(program), program)
 
     def test_exit_statuses_are_in_the_manual(self):
         for program, section in (("bsockd", "8"), ("bsock", "1")):
@@ -327,7 +328,7 @@ class CommandLine(unittest.TestCase):
             for status in re.findall(r"\d+", words):
                 self.assertIn("\n*{}*\n\t".format(status), page, program)
 
-    def test_options_are_completed(self):
+    def test_completions_have_every_option_and_no_other(self):
         for program in ("bsockd", "bsock"):
             fish = re.sub(r"-l ([a-z-]+)", r"--\1", read("completion/" + program + ".fish"))
             fish = re.sub(r"-s ([a-z])\b", r"-\1", fish)
@@ -337,6 +338,9 @@ class CommandLine(unittest.TestCase):
                 for shell, script in scripts.items():
                     self.assertRegex(script, r"(?<![\w-])" + option + r"(?![\w-])",
                                      program + " in " + shell)
+            for shell, script in scripts.items():
+                long_ones = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", script))
+                self.assertEqual(long_ones - self.options(program), set(), program + " in " + shell)
 
 
 if __name__ == "__main__":
