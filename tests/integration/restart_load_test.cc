@@ -29,18 +29,22 @@ namespace {
 constexpr size_t kRestarts = 20;
 constexpr uint64_t kAnswersBetween = 200;
 
-// Adds the requests that a daemon has printed, each of which comes once.
-void AddExecuted(const std::string& output, std::set<std::string>* executed) {
+// The requests that daemons have printed, each of which comes once.
+std::set<std::string> ExecutedIn(const std::vector<std::string>& outputs) {
   constexpr std::string_view kBefore = "SERVER: I received this from the client: \"";
-  for (const std::string& line : LinesWith(kBefore, output)) {
-    const size_t begin = line.find(kBefore) + kBefore.size();
-    const std::string request = line.substr(begin, line.size() - begin - 1);
-    EXPECT_TRUE(executed->insert(request).second) << request << " is executed twice";
+  std::set<std::string> executed;
+  for (const std::string& output : outputs) {
+    for (const std::string& line : LinesWith(kBefore, output)) {
+      const size_t begin = line.find(kBefore) + kBefore.size();
+      const std::string request = line.substr(begin, line.size() - begin - 1);
+      EXPECT_TRUE(executed.insert(request).second) << request << " is executed twice";
+    }
   }
+  return executed;
 }
 
 // What clients must see, and daemons must have done, if nothing is lost.
-void ExpectNothingLost(const std::vector<Load*>& loads, const std::set<std::string>& executed) {
+void ExpectNothingLost(const std::vector<Load*>& loads, const std::vector<std::string>& outputs) {
   std::set<std::string> answered;
   for (Load* load : loads) {
     const LoadCounts counts = load->Stop();
@@ -50,6 +54,7 @@ void ExpectNothingLost(const std::vector<Load*>& loads, const std::set<std::stri
     Tell("clients", counts.ToString());
     Tell("longest wait", load->longest_wait());
   }
+  const std::set<std::string> executed = ExecutedIn(outputs);
   std::vector<std::string> in_vain;
   std::set_difference(executed.begin(), executed.end(), answered.begin(), answered.end(),
                       std::back_inserter(in_vain));
@@ -90,11 +95,12 @@ class RestartLoadTest : public BackendTest {
   // As somebody does it who has no service manager.
   std::unique_ptr<Daemon> StartToTakeOver() { return StartNext({}, {"--takeover", takeover_}); }
 
-  // After its end.
-  void CollectExecuted(Daemon& daemon, std::set<std::string>* executed) {
-    AddExecuted(daemon.process().output(), executed);
+  // What a daemon that has ended has printed. It is looked into when all is over, since clients go
+  // on meanwhile.
+  std::string OutputOf(Daemon& daemon) const {
     EXPECT_EQ(LinesWith("not printed", daemon.process().errors()).size(), 0u)
         << "too slow a machine to see what was executed";
+    return daemon.process().output();
   }
 
   TemporaryFolder folder_;
@@ -128,12 +134,12 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
   ASSERT_TRUE(Eventually([&] { return manager_.stored().size() == 2; })) << manager_.Log();
   Load load({.address = tcp, .name = "tcp", .remember = true});
   Load local({.address = local_, .name = "unix", .remember = true});
-  std::set<std::string> executed;
+  std::vector<std::string> outputs;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
     ASSERT_TRUE(local.WaitForAnswers(kAnswersBetween));
     daemon->Stop();
-    CollectExecuted(*daemon, &executed);
+    outputs.push_back(OutputOf(*daemon));
     daemon = StartService();
     ASSERT_NE(daemon, nullptr);
     ASSERT_EQ(daemon->address(0), tcp);
@@ -143,8 +149,8 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
   load.Stop();
   local.Stop();
   daemon->Stop();
-  CollectExecuted(*daemon, &executed);
-  ExpectNothingLost({&load, &local}, executed);
+  outputs.push_back(OutputOf(*daemon));
+  ExpectNothingLost({&load, &local}, outputs);
   EXPECT_EQ(manager_.Count("STOPPING=1"), kRestarts + 1);
 }
 
@@ -154,7 +160,7 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   const std::string tcp = daemon->address(0);
   Load load({.address = tcp, .name = "tcp", .remember = true});
   Load local({.address = local_, .name = "unix", .remember = true});
-  std::set<std::string> executed;
+  std::vector<std::string> outputs;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
     ASSERT_TRUE(local.WaitForAnswers(kAnswersBetween));
@@ -162,15 +168,15 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
     ASSERT_NE(next, nullptr);
     ASSERT_EQ(next->address(0), tcp);
     daemon->ExpectEnd(Exited(0));
-    CollectExecuted(*daemon, &executed);
+    outputs.push_back(OutputOf(*daemon));
     daemon = std::move(next);
   }
   ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
   load.Stop();
   local.Stop();
   daemon->Stop();
-  CollectExecuted(*daemon, &executed);
-  ExpectNothingLost({&load, &local}, executed);
+  outputs.push_back(OutputOf(*daemon));
+  ExpectNothingLost({&load, &local}, outputs);
   EXPECT_FALSE(std::filesystem::exists(takeover_));
   EXPECT_FALSE(std::filesystem::exists(folder_.File("socket")));
 }
