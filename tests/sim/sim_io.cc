@@ -10,6 +10,7 @@ namespace bsockd {
 namespace {
 
 constexpr int kAttemptsMax = 30;
+constexpr size_t kInterruptEvery = 20;  // Turns, on average.
 // What is longer away is a client's timeout, and a drain may come before it.
 constexpr Duration kSoon = std::chrono::seconds(9);
 
@@ -33,6 +34,10 @@ MonotonicTime SimIo::Run(const std::vector<Op>& ops, std::optional<MonotonicTime
   // The clock is moved only where nothing can happen without it, or a client that takes its time
   // would find all its time gone.
   for (int i = 0; i < kAttemptsMax && completions->empty(); ++i) SomethingHappens(completions);
+  if (network_.interrupt && Random(kInterruptEvery) == 0) {
+    mailbox_.Post(network_.interrupt(random_));
+    Push(completions, {.kind = Completion::Kind::kWake});
+  }
   if (completions->empty()) {
     const bool soon = deadline.has_value() && *deadline - now_ <= kSoon;
     if (deadline.has_value() && (soon || drain_posted_ || Random(2) == 0)) {
@@ -158,7 +163,7 @@ void SimIo::NothingHappens(std::vector<Completion>* completions) {
   }
   if (!drain_posted_) {
     drain_posted_ = true;
-    mailbox_.Post(Drain());
+    mailbox_.Post(Drain{.grace = std::chrono::milliseconds(Random(100))});
   } else if (!cut_posted_) {
     cut_posted_ = true;
     Complain("the drain does not end");

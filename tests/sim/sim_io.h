@@ -10,6 +10,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -46,6 +47,8 @@ struct SimNetwork {
   std::map<int, SimClient> clients;     // By the descriptor of their connection.
   std::vector<std::string> complaints;  // What went against the contract of Io, or hung.
   uint64_t trace_hash = 1469598103934665603u;
+  // Called now and then, where it is set: a message that comes to the worker just then.
+  std::function<WorkerMessage(std::mt19937&)> interrupt;
 };
 
 class SimIo final : public Io {

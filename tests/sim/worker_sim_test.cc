@@ -22,7 +22,11 @@ constexpr uint32_t kSeedsDefault = 2000;
 
 // A world made from a seed: a listener, and clients with what they ought to receive.
 struct World {
-  std::shared_ptr<Listener> listener = std::make_shared<Listener>();
+  FramingConfig framing;
+  HandlerConfig handler;
+  LimitsConfig limits;
+  std::shared_ptr<const Listener> listener;
+  std::unique_ptr<Metrics> metrics = std::make_unique<Metrics>(/*threads=*/1);
   SimNetwork network;
   std::map<int, std::string> expected;  // By descriptor, as SimNetwork::clients.
 };
@@ -52,19 +56,51 @@ FramingConfig MakeFraming(std::mt19937& random) {
   return framing;
 }
 
+std::shared_ptr<const Listener> MakeListener(const World& world, std::string name) {
+  auto listener = std::make_shared<Listener>();
+  listener->name = std::move(name);
+  listener->metrics = world.metrics->Of(listener->name);
+  listener->framing = world.framing;
+  listener->framer = MakeFramer(world.framing, world.limits.max_frame.value);
+  listener->flush_after = world.framing.flush_after;
+  listener->handler = MakeHandler(world.handler, nullptr, nullptr);
+  listener->limits = world.limits;
+  return listener;
+}
+
+// A reload that nobody may notice: other limits for the connections that there are; or another
+// framing, with a handler that answers otherwise, which is not for them.
+WorkerMessage MakeReload(const World& world, std::mt19937& random) {
+  World other;
+  other.framing = world.framing;
+  other.handler = world.handler;
+  other.limits = world.limits;
+  other.limits.output_high.value = 1 + random() % 600;
+  other.limits.output_low = random() % other.limits.output_high.value;
+  other.limits.max_pipeline.value = static_cast<int>(1 + random() % 20);
+  if (random() % 3 == 0) {
+    other.limits.max_frame.value += 1;
+    other.handler.builtin = Builtin::kTime;
+  }
+  Reconfigure reload;
+  auto listener = MakeListener(other, "sim");
+  std::const_pointer_cast<Listener>(listener)->metrics = world.metrics->Of("sim");
+  reload.listeners = std::make_shared<const ListenersByName>(ListenersByName{{"sim", listener}});
+  reload.memory_limit = ServerConfig().memory_limit;
+  return reload;
+}
+
 World MakeWorld(uint32_t seed) {
   std::mt19937 random(seed ^ 0x9e3779b9u);
   const auto below = [&](size_t n) { return random() % n; };
   World world;
-  const FramingConfig framing = MakeFraming(random);
+  const FramingConfig framing = world.framing = MakeFraming(random);
   const bool delimited =
       framing.kind == FramingConfig::Kind::kLine || framing.kind == FramingConfig::Kind::kDelimiter;
   const size_t endings = framing.kind == FramingConfig::Kind::kDelimiter ? 3 : 2;
-  HandlerConfig handler;
+  HandlerConfig& handler = world.handler;
   handler.builtin = below(2) == 0 ? Builtin::kEcho : Builtin::kUpper;
-  Listener& listener = *world.listener;
-  listener.name = "sim";
-  LimitsConfig& limits = listener.limits;
+  LimitsConfig& limits = world.limits;
   limits.max_frame.value = 100 + below(400);
   limits.output_high.value = 1 + below(600);
   limits.output_low = below(limits.output_high.value);
@@ -72,9 +108,8 @@ World MakeWorld(uint32_t seed) {
   if (below(4) == 0 && framing.kind != FramingConfig::Kind::kRaw) {
     limits.max_requests.value = static_cast<int64_t>(1 + below(20));
   }
-  listener.framer = MakeFramer(framing, limits.max_frame.value);
-  listener.handler = MakeHandler(handler, nullptr, nullptr);
-  listener.flush_after = framing.flush_after;
+  world.listener = MakeListener(world, "sim");
+  const Listener& listener = *world.listener;
 
   const size_t count = 1 + below(6);
   for (size_t i = 0; i < count; ++i) {
@@ -118,10 +153,12 @@ World MakeWorld(uint32_t seed) {
 size_t Simulate(uint32_t seed, World* world) {
   auto mailbox = Mailbox<WorkerMessage>::Create();
   const auto events = Mailbox<WorkerEvent>::Create();
-  Metrics metrics(1);
-  world->listener->metrics = metrics.Of("sim");
+  Metrics& metrics = *world->metrics;
   Worker worker(*std::move(mailbox), events->get(), &metrics, /*thread=*/0, /*workers=*/1,
                 ServerConfig().memory_limit);
+  if (seed % 2 == 0) {
+    world->network.interrupt = [world](std::mt19937& random) { return MakeReload(*world, random); };
+  }
   for (const auto& [fd, client] : world->network.clients) {
     worker.mailbox().Post(
         NewConnection{.fd = UniqueFd(fd), .listener = world->listener, .peer = nullptr});
