@@ -129,6 +129,18 @@ def check_programs():
     expect(host.is_active(), "the service is not active")
 
 
+def check_low_port():
+    """The drop-in of docs/operations.md for ports below 1024."""
+    host.configure()
+    host.write_config(echo="127.0.0.1:7")
+    host.run("systemctl", "restart", host.SERVICE, status=1)
+    host.drop_in("[Service]\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
+                 "AmbientCapabilities=CAP_NET_BIND_SERVICE\n")
+    host.run("systemctl", "restart", host.SERVICE)
+    expect(host.is_answered(7), "port 7 is not answered")
+    return "exposure {}".format(exposure())
+
+
 # A message that the journal must have, by a part of its text.
 MESSAGES = {
     "start": r"^bsockd .* starting",
