@@ -74,10 +74,15 @@ int Control::Run() {
   const std::string name = taken_over ? "takeover" : fmt::format("SIG{}", sigabbrev_np(signal));
   Log(spdlog::level::info, {.message_id = message_id::kDraining, .reason = name},
       fmt::format("{}: draining, for {} s at most", name, Seconds(config_.server.drain_timeout)));
-  // systemd's store has the sockets, or a successor, which may not have said so yet.
-  const bool asked_for = takeover_ && takeover_->handing_over();
+  // systemd's store has the sockets, or a successor; one that is not ready yet may have them, too.
+  const bool left = parts_.notifier.active() || taken_over;
+  if (left || (takeover_ && takeover_->handing_over())) {
+    for (const auto& [key, sockets] : parts_.server.services().sockets) {
+      for (const auto& socket : sockets) socket->LeaveFile();
+    }
+  }
   takeover_.reset();
-  return DrainAndEnd(parts_.notifier.active() || taken_over || asked_for);
+  return DrainAndEnd(left ? SocketsAre::kLeft : SocketsAre::kClosed);
 }
 
 int Control::UntilEnd(MonotonicTime deadline) {
@@ -262,18 +267,13 @@ void Control::LogChanges(const Config& next) {
   }
 }
 
-int Control::DrainAndEnd(bool left) {
+int Control::DrainAndEnd(SocketsAre sockets) {
   phase_ = Phase::kDraining;
   status_.clear();
   parts_.notifier.Stopping(Status(Now()));
   const Duration grace = config_.server.drain_timeout;
-  if (left) {
-    for (const auto& [key, sockets] : parts_.server.services().sockets) {
-      for (const auto& socket : sockets) socket->LeaveFile();
-    }
-  }
   of_socket_units_.clear();
-  parts_.server.Drain(grace, left ? SocketsAre::kLeft : SocketsAre::kClosed);
+  parts_.server.Drain(grace, sockets);
   if (!WaitForEnd(grace)) {
     parts_.server.Cut();
     if (!WaitForEnd(kCutTimeout)) {

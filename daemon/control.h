@@ -63,8 +63,7 @@ class Control {
   int UntilEnd(MonotonicTime deadline);
   int OnSignal();
   void OnTick(MonotonicTime now);
-  // `left`: whether somebody else has the listen sockets.
-  int DrainAndEnd(bool left);
+  int DrainAndEnd(SocketsAre sockets);
   // Dies by a signal that comes meanwhile. False: `timeout` has passed.
   bool WaitForEnd(Duration timeout);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/base/text.h"
+#include "lib/server/services.h"
 
 namespace bsockd {
 namespace {
@@ -66,13 +67,33 @@ absl::Status Complain(std::string_view complaints) {
   return absl::InvalidArgumentError(ToAbsl(complaints));
 }
 
+std::string NotUsed(std::string_view key, const ListenSocket& socket) {
+  const std::string_view name = key.substr(kSystemd.size());
+  if (name == "unknown") {
+    return fmt::format(
+        "the socket {} is passed without a name (name it in LISTEN_FDNAMES, or by "
+        "FileDescriptorName= of its unit, and listen on systemd:NAME)",
+        socket.name());
+  }
+  return fmt::format(
+      "no listener uses the socket {} that systemd passes as {} (listen on {}, or remove it from "
+      "the socket unit)",
+      socket.name(), name, key);
+}
+
 }  // namespace
 
 bool IsOfSocketUnit(std::string_view key) { return key.starts_with(kSystemd); }
 
-absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notifier& notifier,
-                                             spdlog::logger& log) {
-  ListenSockets sockets;
+StartSockets::~StartSockets() {
+  for (const auto& [key, sockets] : sockets_) {
+    for (const auto& socket : sockets) socket->LeaveFile();
+  }
+}
+
+absl::StatusOr<StartSockets> StartSockets::Adopt(std::vector<InheritedFd> fds, Notifier& notifier,
+                                                 spdlog::logger& log) {
+  StartSockets start;
   std::string complaints;
   for (InheritedFd& inherited : fds) {
     const std::optional<std::string> stored = KeyOf(inherited.name);
@@ -80,7 +101,7 @@ absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notif
         ListenSocket::Adopt(std::move(inherited.fd), /*owns_file=*/stored.has_value());
     if (socket.ok()) {
       const std::string key = stored.value_or(std::string(kSystemd) + inherited.name);
-      sockets[key].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
+      start.sockets_[key].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
     } else if (stored) {
       log.warn("the socket that was kept for {} is of no use: {}", *stored,
                MessageOf(socket.status()));
@@ -91,35 +112,36 @@ absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notif
     }
   }
   if (absl::Status status = Complain(complaints); !status.ok()) return status;
-  return sockets;
+  return start;
 }
 
-absl::Status DropUnused(const std::set<std::string>& keys, ListenSockets* inherited,
-                        Notifier& notifier, spdlog::logger& log) {
+void StartSockets::Add(const ListenSockets& taken_over) {
+  for (const auto& [key, sockets] : taken_over) {
+    if (sockets_.try_emplace(key, sockets).second) continue;
+    for (const auto& socket : sockets) socket->LeaveFile();  // It is there twice.
+  }
+}
+
+absl::Status StartSockets::Check(const std::set<std::string>& keys, Notifier& notifier,
+                                 spdlog::logger& log) {
   std::string complaints;
-  std::erase_if(*inherited, [&](const auto& entry) {
+  std::erase_if(sockets_, [&](const auto& entry) {
     const auto& [key, sockets] = entry;
     if (keys.contains(key)) return false;
     for (const auto& socket : sockets) {
-      if (!IsOfSocketUnit(key)) {
+      if (IsOfSocketUnit(key)) {
+        AddLine(&complaints, NotUsed(key, *socket));
+      } else {
         log.info("{} is not in the configuration any more: closed", socket->name());
-        continue;
       }
-      const std::string_view name = std::string_view(key).substr(kSystemd.size());
-      AddLine(
-          &complaints,
-          name == "unknown"
-              ? fmt::format("the socket {} is passed without a name (name it in LISTEN_FDNAMES, "
-                            "or by FileDescriptorName= of its unit, and listen on "
-                            "systemd:NAME)",
-                            socket->name())
-              : fmt::format("no listener uses the socket {} that systemd passes as {} (listen "
-                            "on {}, or remove it from the socket unit)",
-                            socket->name(), name, key));
     }
     if (!IsOfSocketUnit(key)) notifier.Unstore(StoredName(key));
     return true;
   });
+  for (const std::string& key : keys) {
+    if (!IsOfSocketUnit(key) || sockets_.contains(key)) continue;
+    AddLine(&complaints, NoSuchSocket(key));
+  }
   return Complain(complaints);
 }
 

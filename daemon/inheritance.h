@@ -21,17 +21,36 @@ namespace bsockd {
 // Whether sockets of this SocketKey() belong to a .socket unit.
 bool IsOfSocketUnit(std::string_view key);
 
-// Makes listen sockets of them, by SocketKey(). What comes from the store and is of no use is
-// dropped there. Errors: InvalidArgument, naming every descriptor of a .socket unit that is of no
-// use.
-absl::StatusOr<ListenSockets> AdoptInherited(std::vector<InheritedFd> fds, Notifier& notifier,
-                                             spdlog::logger& log);
+// The sockets that there are before anything is bound. If the start fails, whoever has them beside
+// this process (systemd, a predecessor) goes on with them, so their files stay.
+class StartSockets {
+ public:
+  StartSockets() = default;
+  StartSockets(StartSockets&&) = default;
+  StartSockets& operator=(StartSockets&&) = delete;
+  ~StartSockets();
 
-// Closes what the store had and what is not among `keys` any more. It is done before anything is
-// bound, since an old address may be part of a new one.
-// Errors: InvalidArgument, naming every socket of a .socket unit that is not among `keys`.
-absl::Status DropUnused(const std::set<std::string>& keys, ListenSockets* inherited,
-                        Notifier& notifier, spdlog::logger& log);
+  // Makes listen sockets of what was inherited. What comes from the store and is of no use is
+  // dropped there. Errors: InvalidArgument, naming every descriptor of a .socket unit that is of no
+  // use.
+  static absl::StatusOr<StartSockets> Adopt(std::vector<InheritedFd> fds, Notifier& notifier,
+                                            spdlog::logger& log);
+  // Adds those of a predecessor, which has them still.
+  void Add(const ListenSockets& taken_over);
+
+  // Closes what the store had and what is not among `keys` any more. It is to be done before
+  // anything is bound, since an old address may be part of a new one.
+  // Errors: InvalidArgument, naming every socket of a .socket unit that is not among `keys`, and
+  // every one of `keys` that is not there.
+  absl::Status Check(const std::set<std::string>& keys, Notifier& notifier, spdlog::logger& log);
+
+  const ListenSockets& sockets() const { return sockets_; }
+  // The start has succeeded: those that nobody uses are closed, and their files removed.
+  void Release() { sockets_.clear(); }
+
+ private:
+  ListenSockets sockets_;  // By SocketKey().
+};
 
 // The sockets that systemd's store has for the next start (systemd.service(5),
 // FileDescriptorStoreMax=). Thread: control.

@@ -109,7 +109,7 @@ absl::StatusOr<Takeover> BeginTakeover(const Flags& flags, spdlog::logger* log) 
   return takeover;
 }
 
-// Every listener accepts: the predecessor, if there is one, may go.
+// Every listener accepts: the predecessor, if there is one, may go. Nothing may fail after it.
 absl::Status FinishTakeover(const Flags& flags, Takeover& takeover, spdlog::logger* log) {
   if (!takeover.predecessor) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<TakeoverService>> service =
@@ -120,25 +120,30 @@ absl::Status FinishTakeover(const Flags& flags, Takeover& takeover, spdlog::logg
   return absl::OkStatus();
 }
 
-// The services of `config`, with the sockets of `inherited` and of a predecessor that it names.
-absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSockets& inherited,
-                                         const Takeover& takeover, RequestLog* request_log,
-                                         Metrics* metrics, spdlog::logger* log) {
-  ListenSockets all = inherited;
-  if (takeover.predecessor) {
-    for (const auto& [key, sockets] : takeover.predecessor->sockets()) {
-      if (all.try_emplace(key, sockets).second) continue;
-      for (const auto& socket : sockets) socket->LeaveFile();  // It is there twice.
-    }
+// Everything that is there before anything is bound.
+absl::StatusOr<StartSockets> CollectSockets(std::vector<InheritedFd> inherited,
+                                            const Takeover& takeover, const Config& config,
+                                            Notifier& notifier, spdlog::logger& log) {
+  absl::StatusOr<StartSockets> start = StartSockets::Adopt(std::move(inherited), notifier, log);
+  if (!start.ok()) return start.status();
+  if (takeover.predecessor) start->Add(takeover.predecessor->sockets());
+  if (absl::Status status = start->Check(SocketKeys(config), notifier, log); !status.ok()) {
+    return status;
   }
-  absl::StatusOr<NewServices> made = MakeServices(config, all, {}, request_log, metrics);
+  return start;
+}
+
+absl::StatusOr<Services> MakeAllServices(const Config& config, const ListenSockets& present,
+                                         RequestLog* request_log, Metrics* metrics,
+                                         spdlog::logger* log) {
+  absl::StatusOr<NewServices> made = MakeServices(config, present, {}, request_log, metrics);
   if (!made.ok()) return made.status();
-  return Assemble(config, *std::move(made), all, log);
+  return Assemble(config, *std::move(made), present, log);
 }
 
 int Main(int argc, char** argv) {
   PrepareProcess();
-  std::vector<InheritedFd> inherited_fds = TakeInheritedFds();
+  std::vector<InheritedFd> inherited = TakeInheritedFds();
   Notifier notifier = Notifier::FromEnvironment();
   const std::variant<Flags, ExitStatus> parsed = ParseFlags(argc, argv);
   if (const auto* status = std::get_if<ExitStatus>(&parsed)) return *status;
@@ -159,18 +164,14 @@ int Main(int argc, char** argv) {
            fmt::format("bsockd {} starting", kVersion));
   RaiseDescriptorLimit(config.server.max_connections.value, *log);
 
-  absl::StatusOr<ListenSockets> inherited =
-      AdoptInherited(std::move(inherited_fds), notifier, *log);
-  if (!inherited.ok()) return Fail(*log, inherited.status());
-  if (absl::Status status = DropUnused(SocketKeys(config), &*inherited, notifier, *log);
-      !status.ok()) {
-    return Fail(*log, status);
-  }
   absl::StatusOr<Takeover> takeover = BeginTakeover(flags, log.get());
   if (!takeover.ok()) return Fail(*log, takeover.status());
+  absl::StatusOr<StartSockets> present =
+      CollectSockets(std::move(inherited), *takeover, config, notifier, *log);
+  if (!present.ok()) return Fail(*log, present.status());
   Metrics metrics(CountingThreads(config.server));
   absl::StatusOr<Services> services =
-      MakeAllServices(config, *inherited, *takeover, &request_log, &metrics, log.get());
+      MakeAllServices(config, present->sockets(), &request_log, &metrics, log.get());
   if (!services.ok()) return Fail(*log, services.status());
   const std::vector<ListenerAddress> addresses = AddressesOf(*services);
   for (const auto& [listener, address] : addresses) {
@@ -187,14 +188,14 @@ int Main(int argc, char** argv) {
     Print(lines);
   }
 
+  absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
+  if (!reloader.ok()) return Fail(*log, reloader.status());
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(config.server, *std::move(services), &metrics, log.get());
   if (!server.ok()) return Fail(*log, server.status());
   if (absl::Status status = FinishTakeover(flags, *takeover, log.get()); !status.ok()) {
     return Fail(*log, status);
   }
-  absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
-  if (!reloader.ok()) return Fail(*log, reloader.status());
   Control control({.flags = flags,
                    .signals = *signals,
                    .server = **server,
@@ -203,8 +204,8 @@ int Main(int argc, char** argv) {
                    .notifier = notifier,
                    .reloader = **reloader,
                    .log = *log},
-                  loaded, config.server.workers, *inherited, std::move(takeover->service));
-  inherited->clear();
+                  loaded, config.server.workers, present->sockets(), std::move(takeover->service));
+  present->Release();
   const int exit_status = control.Run();
   if (request_log.dropped() > 0) {
     log->warn("{} requests were not printed: standard output did not take them",

@@ -65,10 +65,7 @@ absl::StatusOr<std::vector<std::shared_ptr<ListenSocket>>> Bind(
     const Address& address, mode_t mode, int workers,
     const std::vector<std::shared_ptr<ListenSocket>>& leaving) {
   if (address.kind == Address::Kind::kSystemd) {
-    return absl::InvalidArgumentError(ToAbsl(
-        fmt::format("systemd has passed no socket of the name {0} for {1} (a socket unit names it: "
-                    "FileDescriptorName={0})",
-                    address.path, address.ToString())));
+    return absl::InvalidArgumentError(ToAbsl(NoSuchSocket(address.ToString())));
   }
   auto bound = BindOnce(address, mode, workers, /*beside=*/false);
   if (!bound.ok() && !leaving.empty()) {
@@ -106,6 +103,12 @@ absl::Status CheckProtection(const ServerConfig& server, const ListenerConfig& l
 }
 
 }  // namespace
+
+std::string NoSuchSocket(std::string_view systemd_key) {
+  return fmt::format(
+      "systemd has passed no socket for {} (a socket unit names it: FileDescriptorName={})",
+      systemd_key, systemd_key.substr(systemd_key.find(':') + 1));
+}
 
 std::string SocketKey(const ListenerConfig& listener, size_t i) {
   const Address& address = listener.listen[i];

@@ -16,6 +16,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/config/config.h"
@@ -37,6 +38,8 @@ struct Services {
 // with `gram ` before it if that is a file and for datagrams. Port 0 is another port for each
 // listener, so there the listener's name and the number are added.
 std::string SocketKey(const ListenerConfig& listener, size_t i);
+// That systemd has passed no socket of this key, and what is to be done.
+std::string NoSuchSocket(std::string_view systemd_key);
 // Those of all listeners.
 std::set<std::string> SocketKeys(const Config& config);
 
