@@ -28,6 +28,8 @@ namespace {
 
 constexpr size_t kRestarts = 20;
 constexpr uint64_t kAnswersBetween = 200;
+// Every request is remembered, twice, so there are not to be millions on a slow machine.
+constexpr Microseconds kPause{3000};
 
 // The requests that daemons have printed, each of which comes once.
 std::set<std::string> ExecutedIn(const std::vector<std::string>& outputs) {
@@ -132,8 +134,8 @@ TEST_P(RestartLoadTest, TwentyRestartsRefuseNobodyAndLoseNothing) {
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
   ASSERT_TRUE(Eventually([&] { return manager_.stored().size() == 2; })) << manager_.Log();
-  Load load({.address = tcp, .name = "tcp", .remember = true});
-  Load local({.address = local_, .name = "unix", .remember = true});
+  Load load({.address = tcp, .name = "tcp", .pause = kPause, .remember = true});
+  Load local({.address = local_, .name = "unix", .pause = kPause, .remember = true});
   std::vector<std::string> outputs;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
@@ -158,8 +160,8 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
   auto daemon = StartToTakeOver();
   ASSERT_NE(daemon, nullptr);
   const std::string tcp = daemon->address(0);
-  Load load({.address = tcp, .name = "tcp", .remember = true});
-  Load local({.address = local_, .name = "unix", .remember = true});
+  Load load({.address = tcp, .name = "tcp", .pause = kPause, .remember = true});
+  Load local({.address = local_, .name = "unix", .pause = kPause, .remember = true});
   std::vector<std::string> outputs;
   for (size_t i = 0; i < kRestarts; ++i) {
     ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
@@ -184,8 +186,8 @@ TEST_P(RestartLoadTest, TwentyTakeoversRefuseNobodyAndLoseNothing) {
 TEST_P(RestartLoadTest, ASuccessorThatCannotStartHasChangedNothing) {
   const auto daemon = StartToTakeOver();
   ASSERT_NE(daemon, nullptr);
-  Load load({.address = daemon->address(0), .name = "tcp", .remember = true});
-  Load local({.address = local_, .name = "unix", .remember = true});
+  Load load({.address = daemon->address(0), .name = "tcp", .pause = kPause, .remember = true});
+  Load local({.address = local_, .name = "unix", .pause = kPause, .remember = true});
   ASSERT_TRUE(load.WaitForAnswers(kAnswersBetween));
   const std::string file = folder_.Write(
       "next.yaml", fmt::format("handlers: {{echo: {{builtin: echo}}}}\n"
