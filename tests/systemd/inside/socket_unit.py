@@ -47,14 +47,18 @@ def check_socket_stop_start():
 
 def check_socket_names():
     """A name that no socket has, and a socket that the configuration does not use, are errors that name them."""
-    for listen, error in (('"systemd:other"', r"systemd:other\b"),
-                          ('"127.0.0.1:51718"', r"\bmain\b")):
-        cursor = host.journal_cursor()
-        use_socket(listen)
-        host.run("systemctl", "start", host.SERVICE, status=1)
-        host.eventually(lambda: host.prop("ActiveState") == "failed", "the service is failed")
-        said = host.logged(cursor, error, PRIORITY="3", SYSLOG_IDENTIFIER="bsockd")[0]["MESSAGE"]
-    return said
+    cursor = host.journal_cursor()
+    host.configure()
+    host.write_raw_config(CONFIGURATION.format(listen='"systemd:other"'))
+    host.run("systemctl", "restart", host.SERVICE, status=1)
+    host.logged(cursor, r"systemd:other\b", PRIORITY="3", SYSLOG_IDENTIFIER="bsockd")
+    expect(host.prop("ActiveState") == "failed", "the service is " + host.prop("ActiveState"))
+
+    cursor = host.journal_cursor()
+    use_socket(listen='"127.0.0.1:51718"')
+    host.run("systemctl", "start", host.SERVICE, status=1)
+    unused = host.logged(cursor, r"\bmain\b", PRIORITY="3", SYSLOG_IDENTIFIER="bsockd")
+    return unused[0]["MESSAGE"]
 
 
 def check_no_network():
