@@ -109,14 +109,13 @@ absl::StatusOr<Takeover> BeginTakeover(const Flags& flags, spdlog::logger* log) 
   return takeover;
 }
 
-// Every listener accepts: the predecessor, if there is one, may go. Nothing may fail after it.
-absl::Status FinishTakeover(const Flags& flags, Takeover& takeover, spdlog::logger* log) {
-  if (!takeover.predecessor) return absl::OkStatus();
+// A predecessor's --takeover socket is this process's from now on.
+absl::Status AdoptTakeoverService(const Flags& flags, spdlog::logger* log, Takeover* takeover) {
+  if (!takeover->predecessor) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<TakeoverService>> service =
-      TakeoverService::Adopt(*flags.takeover, takeover.predecessor->TakeServiceSocket(), log);
+      TakeoverService::Adopt(*flags.takeover, takeover->predecessor->TakeServiceSocket(), log);
   if (!service.ok()) return service.status();
-  takeover.service = *std::move(service);
-  takeover.predecessor->Ready();
+  takeover->service = *std::move(service);
   return absl::OkStatus();
 }
 
@@ -182,20 +181,22 @@ int Main(int argc, char** argv) {
   absl::StatusOr<UniqueFd> signals = TakeSignals();
   if (!signals.ok()) return Fail(*log, signals.status());
 
-  if (flags.print_addresses) {
+  absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
+  if (!reloader.ok()) return Fail(*log, reloader.status());
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(config.server, &metrics, log.get());
+  if (!server.ok()) return Fail(*log, server.status());
+  if (flags.print_addresses) {  // Before the requests that log_requests prints.
     std::string lines;
     for (const auto& [listener, address] : addresses) lines += listener + " " + address + "\n";
     Print(lines);
   }
-
-  absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
-  if (!reloader.ok()) return Fail(*log, reloader.status());
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(config.server, *std::move(services), &metrics, log.get());
-  if (!server.ok()) return Fail(*log, server.status());
-  if (absl::Status status = FinishTakeover(flags, *takeover, log.get()); !status.ok()) {
+  if (absl::Status status = AdoptTakeoverService(flags, log.get(), &*takeover); !status.ok()) {
     return Fail(*log, status);
   }
+  // From here on nothing fails: a predecessor may go.
+  (*server)->Apply(config.server, *std::move(services));
+  if (takeover->predecessor) takeover->predecessor->Ready();
   Control control({.flags = flags,
                    .signals = *signals,
                    .server = **server,

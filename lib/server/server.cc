@@ -47,15 +47,14 @@ int WorkerCount(const ServerConfig& config) {
   return config.workers > 0 ? config.workers : UsableCpus();
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, Services services,
-                                                      Metrics* metrics, spdlog::logger* log) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, Metrics* metrics,
+                                                      spdlog::logger* log) {
   std::unique_ptr<Server> server(new Server(config, metrics, log));
   auto events = Mailbox<WorkerEvent>::Create();
   if (!events.ok()) return events.status();
   server->events_ = *std::move(events);
   if (absl::Status status = server->StartWorkersFor(config.io); !status.ok()) return status;
   if (absl::Status status = server->StartAcceptor(); !status.ok()) return status;
-  server->Apply(config, std::move(services));
   return server;
 }
 

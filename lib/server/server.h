@@ -1,8 +1,8 @@
 // Server: the threads that serve: an acceptor and workers.
 //
 //   services = MakeServices(...), Assemble(...)          // a bad address fails here
-//   server = Server::Start(config, services, ...)        // starts the threads
-//   ... perhaps server->Apply(other config, other services) ...
+//   server = Server::Start(config, ...)                  // starts the threads
+//   server->Apply(config, services)                      // now it accepts; later perhaps once more
 //   server->Drain(); wait for event_fd() until ended(); perhaps server->Cut() ...
 //
 // Thread: all calls on one, the control thread. Destroying a server that has not ended cuts it.
@@ -43,15 +43,15 @@ class Server {
  public:
   // `metrics` and `log` outlive the server. Errors: what the operating system refused (threads,
   // descriptors, io_uring where `io: io_uring` demands it).
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
-                                                       Services services, Metrics* metrics,
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config, Metrics* metrics,
                                                        spdlog::logger* log);
   ~Server();
 
-  // Serves `services` instead. What comes in from now on belongs to the new listeners, and so do
-  // the connections of a listener that has the same name and framing in them. Connections of one
-  // that is gone drain, and are cut after config.drain_timeout. Sockets that are gone are closed;
-  // what waited there is served first. The numbers of workers and the back-end stay as they are.
+  // Serves `services`, and nothing that it has served before. What comes in from now on belongs to
+  // the new listeners, and so do the connections of a listener that has the same name and framing
+  // in them. Connections of one that is gone drain, and are cut after config.drain_timeout. Sockets
+  // that are gone are closed; what waited there is served first. The numbers of workers and the
+  // back-end stay as they are.
   void Apply(const ServerConfig& config, Services services);
   const Services& services() const { return services_; }
 
