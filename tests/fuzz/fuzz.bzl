@@ -27,6 +27,7 @@ def fuzz_target(name, deps):
             ":fuzzing": ["-fsanitize=fuzzer"],
             "//conditions:default": [],
         }),
+        tags = ["unsanitized"],  # --config=fuzz has the sanitizers.
         linkstatic = True,  # So that no library escapes the fuzzer's view.
         deps = deps,
     )
