@@ -143,7 +143,7 @@ class Planner {
   static bool SameKeys(const Setting& a, const Setting& b) {
     return a.entries.size() == b.entries.size() &&
            std::all_of(a.entries.begin(), a.entries.end(),
-                       [&](const auto& entry) { return b.Find(entry.first) != nullptr; });
+                       [&](const auto& entry) { return b.Find(entry.key) != nullptr; });
   }
 
   void CompareWhole(const Setting* before, const Setting* after, const Path& path) {

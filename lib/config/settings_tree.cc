@@ -30,7 +30,7 @@ class DumpParser {
       } else {
         value.scalar = line;
       }
-      block.entries.emplace_back(key, std::move(value));
+      block.entries.push_back({std::string(key), std::move(value)});
     }
     return block;
   }
@@ -45,8 +45,8 @@ class DumpParser {
 
 const Setting* Setting::Find(std::string_view key) const {
   const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const auto& entry) { return entry.first == key; });
-  return found == entries.end() ? nullptr : &found->second;
+                                  [&](const auto& entry) { return entry.key == key; });
+  return found == entries.end() ? nullptr : &found->value;
 }
 
 std::string Setting::ToString() const {

@@ -5,7 +5,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace bsockd {
@@ -14,12 +13,17 @@ namespace bsockd {
 struct Setting {
   std::string scalar;
   std::vector<std::string> items;
-  std::vector<std::pair<std::string, Setting>> entries;
+  std::vector<struct NamedSetting> entries;
 
   // The entry called `key`, or null.
   const Setting* Find(std::string_view key) const;
   // As YAML's flow form: one line.
   std::string ToString() const;
+};
+
+struct NamedSetting {
+  std::string key;
+  Setting value;
 };
 
 // Reads what DumpConfig() or DumpEverything() wrote; it is no reader of YAML.
