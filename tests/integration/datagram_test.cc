@@ -22,6 +22,7 @@
 #include "lib/net/address.h"
 #include "tests/integration/counters.h"
 #include "tests/integration/daemon.h"
+#include "tests/integration/datagram_client.h"
 #include "tests/integration/process.h"
 #include "tests/integration/stream.h"
 
@@ -30,81 +31,7 @@ namespace {
 
 constexpr size_t kUdpBytesMax = 65507;  // Of a payload over IPv4: RFC 768 and RFC 791.
 
-SocketAddress First(const std::string& address, ResolveFor use) {
-  const auto parsed = Address::Parse(address);
-  EXPECT_TRUE(parsed.ok()) << address;
-  const auto found = Resolve(parsed.value_or(Address()), use);
-  EXPECT_TRUE(found.ok()) << address;
-  return found.ok() ? found->front() : SocketAddress();
-}
-
-// A client's socket. It is connected, so that it takes nothing but what comes from the address that
-// it has asked.
-class Client {
- public:
-  enum class Name { kGiven, kNone };
-
-  // `own`: a local IP address, for UDP. A Unix socket gets a name that is free (unix(7),
-  // "Autobind"), or none.
-  explicit Client(const std::string& address, const std::string& own = "",
-                  Name name = Name::kGiven) {
-    const SocketAddress server = First(address, ResolveFor::kConnect);
-    fd_ = UniqueFd(socket(server.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (server.family() == AF_UNIX && name == Name::kGiven) {
-      const sockaddr_un any{.sun_family = AF_UNIX, .sun_path = {}};
-      EXPECT_EQ(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(sa_family_t)), 0);
-    } else if (!own.empty()) {
-      const SocketAddress from = First("udp:" + own + ":0", ResolveFor::kListen);
-      EXPECT_EQ(bind(fd_.get(), &from.any, from.size), 0) << own;
-    }
-    EXPECT_EQ(connect(fd_.get(), &server.any, server.size), 0) << strerrordesc_np(errno);
-  }
-
-  // Waits where a Unix server's queue is full.
-  bool Send(std::string_view bytes) const {
-    for (;;) {
-      const ssize_t sent = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent >= 0) return sent == static_cast<ssize_t>(bytes.size());
-      if (errno != EAGAIN || !WaitFor(POLLOUT)) return false;
-    }
-  }
-  // Nothing after kPatience, or where the server is gone.
-  std::optional<std::string> Receive() const {
-    if (!WaitFor(POLLIN)) return std::nullopt;
-    return TakeWhatIsThere();
-  }
-  std::optional<std::string> TakeWhatIsThere() const {
-    const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
-    if (size < 0) return std::nullopt;
-    std::string bytes(static_cast<size_t>(size), '\0');
-    if (recv(fd_.get(), bytes.data(), bytes.size(), 0) != size) return std::nullopt;
-    return bytes;
-  }
-  std::optional<std::string> Call(std::string_view request) const {
-    if (!Send(request)) return std::nullopt;
-    return Receive();
-  }
-  // For when the network may lose some: asks again until an answer has come.
-  std::optional<std::string> CallPatiently(std::string_view request) const {
-    std::optional<std::string> reply;
-    Eventually([&] {
-      Send(request);
-      pollfd polled = {fd_.get(), POLLIN, 0};
-      if (poll(&polled, 1, 200) == 1) reply = TakeWhatIsThere();
-      return reply.has_value();
-    });
-    return reply;
-  }
-  void Close() { fd_.Reset(); }
-
- private:
-  bool WaitFor(short events) const {
-    pollfd polled = {fd_.get(), events, 0};
-    return poll(&polled, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1;
-  }
-
-  UniqueFd fd_;
-};
+using Client = DatagramClient;
 
 bool IsOfDatagrams(const std::string& address) {
   return address.starts_with("udp:") || address.starts_with("unixgram:");
@@ -155,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(, DatagramTest, kBackends, BackendName);
 
 bool HasIpv6() {
   const UniqueFd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const SocketAddress loopback = First("udp:[::1]:0", ResolveFor::kListen);
+  const SocketAddress loopback = FirstOf("udp:[::1]:0", ResolveFor::kListen);
   return fd && bind(fd.get(), &loopback.any, loopback.size) == 0;
 }
 

@@ -43,6 +43,11 @@ ServiceManager::~ServiceManager() {
   collector_.join();
 }
 
+void ServiceManager::TakeItsTime(std::chrono::milliseconds per_message) {
+  const std::lock_guard lock(mutex_);
+  per_message_ = per_message;
+}
+
 std::vector<std::string> ServiceManager::Environment() const {
   return {"NOTIFY_SOCKET=" + folder_.File("notify")};
 }
@@ -98,10 +103,13 @@ void ServiceManager::Collect() {
   while (true) {
     pollfd polled = {socket_.get(), POLLIN, 0};
     poll(&polled, 1, -1);
+    std::chrono::milliseconds pause;
     {
       const std::lock_guard lock(mutex_);
       if (stop_) return;
+      pause = per_message_;
     }
+    std::this_thread::sleep_for(pause);
     char text[kMessageBytesMax];
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)];
     iovec data{text, sizeof(text)};

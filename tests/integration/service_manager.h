@@ -2,6 +2,7 @@
 // of itself, sd_notify(3), and keeps the descriptors that the service leaves with it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -22,6 +23,9 @@ class ServiceManager {
   ~ServiceManager();
   ServiceManager(const ServiceManager&) = delete;
   ServiceManager& operator=(const ServiceManager&) = delete;
+
+  // From now on it comes to each message so late, as one that has other services does.
+  void TakeItsTime(std::chrono::milliseconds per_message);
 
   // For ProcessOptions::environment of the service.
   std::vector<std::string> Environment() const;
@@ -62,6 +66,7 @@ class ServiceManager {
   std::condition_variable changed_;
   std::vector<Said> said_;  // From here on guarded by mutex_.
   std::vector<Kept> kept_;
+  std::chrono::milliseconds per_message_{0};
   bool stop_ = false;
 };
 
