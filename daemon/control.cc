@@ -28,6 +28,7 @@ constexpr Duration kWatchdogTickMax = std::chrono::milliseconds(500);
 constexpr int kWatchdogTickPart = 4;
 // A thread that has not come round for so long is worth a line in the log.
 constexpr Duration kStallAfter = std::chrono::seconds(1);
+constexpr Duration kUnattendedSpreadMax = std::chrono::milliseconds(250);
 // What systemd is asked for again and again while a drain lasts.
 constexpr Duration kStopExtension = std::chrono::seconds(10);
 
@@ -82,7 +83,11 @@ int Control::Run() {
     }
   }
   takeover_.reset();
-  return DrainAndEnd(left ? SocketsAre::kLeft : SocketsAre::kClosed);
+  const Duration spread = config_.server.drain_timeout / kSpreadPart;
+  // Where it is systemd, nobody accepts until this process has ended: clients had better wait for
+  // that together than one after the other.
+  return DrainAndEnd(taken_over || !left ? spread : std::min(spread, kUnattendedSpreadMax),
+                     left ? SocketsAre::kLeft : SocketsAre::kClosed);
 }
 
 int Control::UntilEnd(MonotonicTime deadline) {
@@ -267,13 +272,13 @@ void Control::LogChanges(const Config& next) {
   }
 }
 
-int Control::DrainAndEnd(SocketsAre sockets) {
+int Control::DrainAndEnd(Duration spread, SocketsAre sockets) {
   phase_ = Phase::kDraining;
   status_.clear();
   parts_.notifier.Stopping(Status(Now()));
   const Duration grace = config_.server.drain_timeout;
   of_socket_units_.clear();
-  parts_.server.Drain(grace, sockets);
+  parts_.server.Drain(spread, sockets);
   if (!WaitForEnd(grace)) {
     parts_.server.Cut();
     if (!WaitForEnd(kCutTimeout)) {

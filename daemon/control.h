@@ -63,7 +63,8 @@ class Control {
   int UntilEnd(MonotonicTime deadline);
   int OnSignal();
   void OnTick(MonotonicTime now);
-  int DrainAndEnd(SocketsAre sockets);
+  // `spread`: of the idle connections' ends.
+  int DrainAndEnd(Duration spread, SocketsAre sockets);
   // Dies by a signal that comes meanwhile. False: `timeout` has passed.
   bool WaitForEnd(Duration timeout);
 

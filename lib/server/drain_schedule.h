@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "lib/base/clock.h"
@@ -16,23 +17,25 @@
 
 namespace bsockd {
 
+// Of the time for a drain, what idle connections may take to be sent away.
+inline constexpr int kSpreadPart = 4;
+
 class DrainSchedule {
  public:
-  enum class Rest { kCut, kLeft };
-
   // For connections `wanted(const Connection&)` of `table`, from `now` on. The idle ones are spread
-  // over a quarter of `grace` at most; `rest` says what is to become of those that are still there
-  // when it is over.
+  // over `spread_max` at most. Those that are still there after `grace` are to be cut; without it
+  // that is somebody else's business.
   template <typename Wanted>
-  DrainSchedule(ConnectionTable& table, MonotonicTime now, Duration grace, Rest rest, Wanted wanted)
-      : begun_at_(now), ends_at_(rest == Rest::kCut ? now + grace : MonotonicTime::max()) {
+  DrainSchedule(ConnectionTable& table, MonotonicTime now, Duration spread_max,
+                std::optional<Duration> grace, Wanted wanted)
+      : begun_at_(now), ends_at_(grace ? now + *grace : MonotonicTime::max()) {
     std::vector<ConnectionId> idle;
     table.ForEach([&](const Connection& connection) {
       if (wanted(connection)) (connection.idle() ? idle : connections_).push_back(connection.id());
     });
     busy_ = connections_.size();
     connections_.insert(connections_.end(), idle.begin(), idle.end());
-    spread_ = std::min<Duration>(grace / kSpreadPart, kInterval * idle.size());
+    spread_ = std::min<Duration>(spread_max, kInterval * idle.size());
   }
 
   // Calls `begin(Connection&)` for those whose time has come and that are still there.
@@ -61,7 +64,6 @@ class DrainSchedule {
   }
 
  private:
-  static constexpr int kSpreadPart = 4;
   static constexpr Duration kInterval = std::chrono::milliseconds(1);
 
   MonotonicTime BeginsAt(size_t i) const {

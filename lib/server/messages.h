@@ -56,7 +56,7 @@ struct Reconfigure {
 
 // Control to worker: answer what has come, close at frame boundaries, end when none is left.
 struct Drain {
-  Duration grace{0};          // Within which Cut comes.
+  Duration spread{0};         // Within which idle connections are sent away.
   bool sockets_left = false;  // Datagrams that wait are left to whoever else has the sockets.
 };
 

@@ -178,12 +178,12 @@ void Server::StopAcceptor(SocketsAre sockets) {
   services_ = {};  // The workers have those for datagrams until they know.
 }
 
-void Server::Drain(Duration grace, SocketsAre sockets) {
+void Server::Drain(Duration spread, SocketsAre sockets) {
   // First the acceptor: what it still hands over is in the mailboxes before the drain is.
   StopAcceptor(sockets);
   for (const auto& worker : workers_) {
     worker->mailbox().Post(
-        bsockd::Drain{.grace = grace, .sockets_left = sockets == SocketsAre::kLeft});
+        bsockd::Drain{.spread = spread, .sockets_left = sockets == SocketsAre::kLeft});
   }
 }
 

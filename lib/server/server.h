@@ -55,9 +55,9 @@ class Server {
   void Apply(const ServerConfig& config, Services services);
   const Services& services() const { return services_; }
 
-  // Stops accepting, answers what has come, closes connections at frame boundaries, within `grace`.
-  // Returns at once; call it at most once.
-  void Drain(Duration grace, SocketsAre sockets);
+  // Stops accepting, answers what has come, closes connections at frame boundaries, those that are
+  // idle within `spread`. Returns at once; call it at most once.
+  void Drain(Duration spread, SocketsAre sockets);
   // Closes everything, within a second. May follow Drain().
   void Cut();
 

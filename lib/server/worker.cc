@@ -144,7 +144,8 @@ void Worker::On(Turn& turn, Reconfigure& message) {
     const auto present = listeners.find(connection.listener().name);
     if (present != listeners.end()) connection.MoveTo(present->second);
   });
-  drains_.emplace_back(connections_, turn.now, message.drain_grace, DrainSchedule::Rest::kCut,
+  const Duration grace = message.drain_grace;
+  drains_.emplace_back(connections_, turn.now, grace / kSpreadPart, grace,
                        [&](const Connection& connection) {
                          return !listeners.contains(connection.listener().name);
                        });
@@ -181,7 +182,7 @@ void Worker::On(Turn& turn, Drain& message) {
     service->Drain(turn, message.sockets_left);
     leaving_.push_back(std::move(service));
   }
-  drains_.emplace_back(connections_, turn.now, message.grace, DrainSchedule::Rest::kLeft,
+  drains_.emplace_back(connections_, turn.now, message.spread, std::nullopt,
                        [](const Connection&) { return true; });
 }
 

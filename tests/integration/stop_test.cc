@@ -161,6 +161,30 @@ TEST_P(StopTest, WhatIsInFlightFinishesInsideTheGraceAndStragglersAreCutAtItsEnd
   EXPECT_EQ(LoggedCuts(daemon->process().errors()), kStragglers) << daemon->process().errors();
 }
 
+TEST_P(StopTest, IdleConnectionsEndOneAfterTheOther) {
+  constexpr size_t kIdle = 300;
+  const auto daemon =
+      Start("server: {drain_timeout: 4s, workers: 1}\n" + OneListener("{builtin: echo}"));
+  ASSERT_NE(daemon, nullptr);
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (size_t i = 0; i < kIdle; ++i) {
+    streams.push_back(Stream::Connect(daemon->address()));
+    ASSERT_NE(streams.back(), nullptr);
+    ASSERT_EQ(streams.back()->Call("a\n", "a\n"), "a\n");
+  }
+  daemon->process().Signal(SIGTERM);
+  std::vector<Clock::time_point> ends;
+  for (const auto& stream : streams) {
+    ASSERT_EQ(stream->ReceiveToEnd(), Closed(""));
+    ends.push_back(Clock::now());
+    stream->Close();
+  }
+  // One a millisecond; a machine that is busy only makes it longer.
+  EXPECT_GE(ends.back() - ends.front(), milliseconds(200));
+  EXPECT_LT(ends.back() - ends.front(), milliseconds(Sanitized() ? 10'000 : 2000));
+  daemon->ExpectEnd(Exited(0));
+}
+
 TEST_P(StopTest, AThousandRequestsInFlightOnOneConnectionAreAllAnswered) {
   const auto daemon = StartUpper();
   ASSERT_NE(daemon, nullptr);

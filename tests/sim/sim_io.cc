@@ -163,7 +163,7 @@ void SimIo::NothingHappens(std::vector<Completion>* completions) {
   }
   if (!drain_posted_) {
     drain_posted_ = true;
-    mailbox_.Post(Drain{.grace = std::chrono::milliseconds(Random(100))});
+    mailbox_.Post(Drain{.spread = std::chrono::milliseconds(Random(100))});
   } else if (!cut_posted_) {
     cut_posted_ = true;
     Complain("the drain does not end");
