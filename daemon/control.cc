@@ -63,7 +63,7 @@ Control::Control(const Parts& parts, Config config, int workers, const ListenSoc
       tick_(TickOf(parts.notifier)),
       next_tick_(Now()),
       pinged_at_(Now()),
-      status_at_(Now()) {}
+      measured_at_(Now()) {}
 
 int Control::Run() {
   store_.Keep(parts_.server.services().sockets, parts_.log);
@@ -164,23 +164,27 @@ void Control::LookAfterThreads(MonotonicTime now) {
 }
 
 std::string Control::Status(MonotonicTime now) {
-  if (now - status_at_ < kReportInterval && !status_.empty()) return status_;
+  const Duration elapsed = now - measured_at_;
+  const bool measure = elapsed >= kReportInterval;
+  if (!measure && !status_.empty()) return status_;
   uint64_t connections = 0;
   uint64_t requests = 0;
   for (const auto& listener : parts_.metrics.listeners()) {
     connections += listener->Connections();
     requests += listener->Sum(Counter::kRequests);
   }
-  const double elapsed = std::max(Seconds(now - status_at_), 1e-3);
-  // Those of a listener that is gone are not among them any more.
-  const uint64_t more = requests - std::min(requests, status_requests_);
-  status_at_ = now;
-  status_requests_ = requests;
+  if (measure) {
+    // Those of a listener that is gone are not among them any more.
+    const uint64_t more = requests - std::min(requests, measured_requests_);
+    requests_per_second_ = static_cast<double>(more) / Seconds(elapsed);
+    measured_at_ = now;
+    measured_requests_ = requests;
+  }
   if (phase_ == Phase::kDraining) {
     status_ = fmt::format("draining, {} connections left", connections);
   } else {
     status_ = fmt::format("{} connections, {:.0f} requests/s, reloaded {} times", connections,
-                          static_cast<double>(more) / elapsed, reloads_);
+                          requests_per_second_, reloads_);
   }
   return status_;
 }

@@ -99,9 +99,10 @@ class Control {
 
   size_t cut_ = 0;  // Connections, with something unfinished.
 
-  MonotonicTime status_at_;       // When the last status was made ...
-  uint64_t status_requests_ = 0;  // ... and what had been asked by then.
-  std::string status_;
+  std::string status_;              // The last one; empty if it is to be made anew.
+  double requests_per_second_ = 0;  // Over a second, at least, ...
+  MonotonicTime measured_at_;       // ... which ended then.
+  uint64_t measured_requests_ = 0;  // What had been asked by then.
 };
 
 }  // namespace bsockd

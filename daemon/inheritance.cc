@@ -36,7 +36,8 @@ std::string StoredName(std::string_view key) {
   return name;
 }
 
-// The SocketKey() that StoredName() made `name` of; nothing if it has not.
+// The SocketKey() that StoredName() made `name` of; nothing if it has not. A key has a colon: that
+// tells it from `listen-web`, which may be the name of a .socket unit's.
 std::optional<std::string> KeyOf(std::string_view name) {
   if (!name.starts_with(kStoredPrefix)) return std::nullopt;
   name.remove_prefix(kStoredPrefix.size());
@@ -54,6 +55,7 @@ std::optional<std::string> KeyOf(std::string_view name) {
     key += static_cast<char>(byte);
     name.remove_prefix(3);
   }
+  if (key.find(':') == key.npos) return std::nullopt;
   return key;
 }
 
@@ -62,9 +64,12 @@ void AddLine(std::string* text, std::string_view line) {
   *text += line;
 }
 
-absl::Status Complain(std::string_view complaints) {
-  if (complaints.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(ToAbsl(complaints));
+// What the file of a Unix socket would be known by if it were for datagrams and not for streams, or
+// the other way round. Of other sockets: nothing that is a key.
+std::string KeyOfOtherType(const std::string& key) {
+  constexpr std::string_view kDatagrams = "gram ";
+  return key.starts_with(kDatagrams) ? key.substr(kDatagrams.size())
+                                     : fmt::format("{}{}", kDatagrams, key);
 }
 
 std::string NotUsed(std::string_view key, const ListenSocket& socket) {
@@ -91,27 +96,26 @@ StartSockets::~StartSockets() {
   }
 }
 
-absl::StatusOr<StartSockets> StartSockets::Adopt(std::vector<InheritedFd> fds, Notifier& notifier,
-                                                 spdlog::logger& log) {
+StartSockets StartSockets::Adopt(std::vector<InheritedFd> fds, Notifier& notifier,
+                                 spdlog::logger& log) {
   StartSockets start;
-  std::string complaints;
   for (InheritedFd& inherited : fds) {
     const std::optional<std::string> stored = KeyOf(inherited.name);
+    const std::string key = stored.value_or(std::string(kSystemd) + inherited.name);
     absl::StatusOr<ListenSocket> socket =
         ListenSocket::Adopt(std::move(inherited.fd), /*owns_file=*/stored.has_value());
     if (socket.ok()) {
-      const std::string key = stored.value_or(std::string(kSystemd) + inherited.name);
       start.sockets_[key].push_back(std::make_shared<ListenSocket>(*std::move(socket)));
     } else if (stored) {
       log.warn("the socket that was kept for {} is of no use: {}", *stored,
                MessageOf(socket.status()));
       notifier.Unstore(inherited.name);
     } else {
-      AddLine(&complaints, fmt::format("the descriptor that systemd passes as {} is of no use: {}",
-                                       inherited.name, MessageOf(socket.status())));
+      AddLine(&start.useless_[key],
+              fmt::format("the descriptor that systemd passes as {} is of no use: {}",
+                          inherited.name, MessageOf(socket.status())));
     }
   }
-  if (absl::Status status = Complain(complaints); !status.ok()) return status;
   return start;
 }
 
@@ -122,27 +126,37 @@ void StartSockets::Add(const ListenSockets& taken_over) {
   }
 }
 
-absl::Status StartSockets::Check(const std::set<std::string>& keys, Notifier& notifier,
-                                 spdlog::logger& log) {
+absl::Status StartSockets::Check(const std::set<std::string>& keys, Notifier& notifier) {
   std::string complaints;
-  std::erase_if(sockets_, [&](const auto& entry) {
-    const auto& [key, sockets] = entry;
-    if (keys.contains(key)) return false;
-    for (const auto& socket : sockets) {
-      if (IsOfSocketUnit(key)) {
-        AddLine(&complaints, NotUsed(key, *socket));
-      } else {
-        log.info("{} is not in the configuration any more: closed", socket->name());
-      }
-    }
-    if (!IsOfSocketUnit(key)) notifier.Unstore(StoredName(key));
-    return true;
-  });
+  for (const auto& [key, why] : useless_) AddLine(&complaints, why);
+  for (const auto& [key, sockets] : sockets_) {
+    if (!IsOfSocketUnit(key) || keys.contains(key)) continue;
+    for (const auto& socket : sockets) AddLine(&complaints, NotUsed(key, *socket));
+  }
   for (const std::string& key : keys) {
-    if (!IsOfSocketUnit(key) || sockets_.contains(key)) continue;
+    if (!IsOfSocketUnit(key) || sockets_.contains(key) || useless_.contains(key)) continue;
     AddLine(&complaints, NoSuchSocket(key));
   }
-  return Complain(complaints);
+  if (!complaints.empty()) return absl::InvalidArgumentError(ToAbsl(complaints));
+  std::erase_if(sockets_, [&](const auto& entry) {
+    const bool in_the_way =
+        !keys.contains(entry.first) && keys.contains(KeyOfOtherType(entry.first));
+    if (in_the_way) notifier.Unstore(StoredName(entry.first));
+    return in_the_way;
+  });
+  return absl::OkStatus();
+}
+
+void StartSockets::Release(const std::set<std::string>& keys, Notifier& notifier,
+                           spdlog::logger& log) {
+  for (const auto& [key, sockets] : sockets_) {
+    if (keys.contains(key)) continue;
+    for (const auto& socket : sockets) {
+      log.info("{} is not in the configuration any more: closed", socket->name());
+    }
+    notifier.Unstore(StoredName(key));
+  }
+  sockets_.clear();
 }
 
 void SocketStore::Keep(const ListenSockets& sockets, spdlog::logger& log) {

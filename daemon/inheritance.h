@@ -31,25 +31,26 @@ class StartSockets {
   ~StartSockets();
 
   // Makes listen sockets of what was inherited. What comes from the store and is of no use is
-  // dropped there. Errors: InvalidArgument, naming every descriptor of a .socket unit that is of no
-  // use.
-  static absl::StatusOr<StartSockets> Adopt(std::vector<InheritedFd> fds, Notifier& notifier,
-                                            spdlog::logger& log);
+  // dropped there; a descriptor of a .socket unit that is of no use is for Check() to tell.
+  static StartSockets Adopt(std::vector<InheritedFd> fds, Notifier& notifier, spdlog::logger& log);
   // Adds those of a predecessor, which has them still.
   void Add(const ListenSockets& taken_over);
 
-  // Closes what the store had and what is not among `keys` any more. It is to be done before
-  // anything is bound, since an old address may be part of a new one.
-  // Errors: InvalidArgument, naming every socket of a .socket unit that is not among `keys`, and
-  // every one of `keys` that is not there.
-  absl::Status Check(const std::set<std::string>& keys, Notifier& notifier, spdlog::logger& log);
+  // `keys`: what the configuration names. The others stay open for now, so that a start that fails
+  // has changed nothing; but a file that is to be a socket of the other type is made free.
+  // Errors: InvalidArgument, naming all at once: every descriptor of a .socket unit that is of no
+  // use or not among `keys`, and every one of `keys` that is not there.
+  absl::Status Check(const std::set<std::string>& keys, Notifier& notifier);
 
   const ListenSockets& sockets() const { return sockets_; }
-  // The start has succeeded: those that nobody uses are closed, and their files removed.
-  void Release() { sockets_.clear(); }
+  // The start has succeeded: those that are not among `keys` are closed, their files removed, and
+  // the store does not have them any more.
+  void Release(const std::set<std::string>& keys, Notifier& notifier, spdlog::logger& log);
 
  private:
   ListenSockets sockets_;  // By SocketKey().
+  std::map<std::string, std::string>
+      useless_;  // Of .socket units, by SocketKey(): why, a line each.
 };
 
 // The sockets that systemd's store has for the next start (systemd.service(5),

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,14 +122,12 @@ absl::Status AdoptTakeoverService(const Flags& flags, spdlog::logger* log, Takeo
 
 // Everything that is there before anything is bound.
 absl::StatusOr<StartSockets> CollectSockets(std::vector<InheritedFd> inherited,
-                                            const Takeover& takeover, const Config& config,
-                                            Notifier& notifier, spdlog::logger& log) {
-  absl::StatusOr<StartSockets> start = StartSockets::Adopt(std::move(inherited), notifier, log);
-  if (!start.ok()) return start.status();
-  if (takeover.predecessor) start->Add(takeover.predecessor->sockets());
-  if (absl::Status status = start->Check(SocketKeys(config), notifier, log); !status.ok()) {
-    return status;
-  }
+                                            const Takeover& takeover,
+                                            const std::set<std::string>& keys, Notifier& notifier,
+                                            spdlog::logger& log) {
+  StartSockets start = StartSockets::Adopt(std::move(inherited), notifier, log);
+  if (takeover.predecessor) start.Add(takeover.predecessor->sockets());
+  if (absl::Status status = start.Check(keys, notifier); !status.ok()) return status;
   return start;
 }
 
@@ -165,8 +164,9 @@ int Main(int argc, char** argv) {
 
   absl::StatusOr<Takeover> takeover = BeginTakeover(flags, log.get());
   if (!takeover.ok()) return Fail(*log, takeover.status());
+  const std::set<std::string> keys = SocketKeys(config);
   absl::StatusOr<StartSockets> present =
-      CollectSockets(std::move(inherited), *takeover, config, notifier, *log);
+      CollectSockets(std::move(inherited), *takeover, keys, notifier, *log);
   if (!present.ok()) return Fail(*log, present.status());
   Metrics metrics(CountingThreads(config.server));
   absl::StatusOr<Services> services =
@@ -206,7 +206,7 @@ int Main(int argc, char** argv) {
                    .reloader = **reloader,
                    .log = *log},
                   loaded, config.server.workers, present->sockets(), std::move(takeover->service));
-  present->Release();
+  present->Release(keys, notifier, *log);
   const int exit_status = control.Run();
   if (request_log.dropped() > 0) {
     log->warn("{} requests were not printed: standard output did not take them",

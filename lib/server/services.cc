@@ -168,8 +168,12 @@ absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
       std::vector<std::shared_ptr<ListenSocket>>& sockets = services.sockets[key];
       if (const auto known = present.find(key); known != present.end()) {
         sockets = known->second;
-        if (absl::Status status = AddToGroup(config.server.workers, &sockets); !status.ok()) {
-          return status;
+        // Not to those of a socket unit: another user has made them, or another network has them,
+        // and what came to one that is added would be lost at a restart.
+        if (listener.listen[i].kind != Address::Kind::kSystemd) {
+          if (absl::Status status = AddToGroup(config.server.workers, &sockets); !status.ok()) {
+            return absl::UnavailableError(status.message());
+          }
         }
         for (const auto& socket : sockets) {
           if (absl::Status status = socket->SetMode(listener.mode); !status.ok()) {

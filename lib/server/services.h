@@ -63,8 +63,8 @@ absl::StatusOr<NewServices> MakeServices(const Config& config, const ListenSocke
 // Puts them together with the sockets of `present` that the configuration names; the others are not
 // in the result. A listener that the whole network can reach is a warning.
 //
-// Errors: InvalidArgument where `server.protected: strict` forbids that, and for a socket of
-// another kind than its listener takes.
+// Errors: InvalidArgument where `server.protected: strict` forbids that; Unavailable where a UDP
+// address has fewer sockets than workers and more cannot be bound.
 absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
                                   const ListenSockets& present, spdlog::logger* log);
 
