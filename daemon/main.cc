@@ -30,6 +30,7 @@
 #include "lib/base/version.h"
 #include "lib/config/load.h"
 #include "lib/config/plan.h"
+#include "lib/config/socket_key.h"
 #include "lib/handler/request_log.h"
 #include "lib/metrics/metrics.h"
 #include "lib/server/server.h"

@@ -12,7 +12,7 @@
 //
 // The number is the protocol's: the successor says the highest that it knows, the predecessor the
 // one that is spoken. `refused REASON` may come instead of anything from the predecessor. ADDRESS
-// is Address::CanonicalForm(). If the successor ends before `ready`, nothing has happened.
+// is the SocketKey() of lib/config. If the successor ends before `ready`, nothing has happened.
 //
 // This is the predecessor's side; succession.h is the other.
 #pragma once

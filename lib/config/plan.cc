@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <compare>
 #include <initializer_list>
 #include <map>
 #include <set>
@@ -12,6 +11,7 @@
 
 #include "lib/config/dump.h"
 #include "lib/config/settings_tree.h"
+#include "lib/config/socket_key.h"
 
 namespace bsockd {
 namespace {
@@ -66,34 +66,18 @@ class Planner {
  private:
   using Path = std::vector<std::string>;
 
-  // What tells sockets apart: the address and, since one file may be either, the type. Where any
-  // free port will do, it is another one for each place that says so.
-  struct SocketKey {
-    std::string address;
-    bool datagrams;
-    std::string place;
-
-    auto operator<=>(const SocketKey&) const = default;
-  };
-  static SocketKey KeyOf(const ListenerConfig& listener, size_t i) {
-    const Address& address = listener.listen[i];
-    const bool any_port = address.kind == Address::Kind::kTcp && address.port == 0;
-    return {address.CanonicalForm(), address.datagrams,
-            any_port ? fmt::format("{} {}", listener.name, i) : ""};
-  }
-
   void PlanSockets() {
     using What = PlannedSocket::What;
-    std::map<SocketKey, std::string> had;  // And which listener.
+    std::map<std::string, std::string> had;  // By SocketKey(): which listener.
     for (const ListenerConfig& listener : before_.listeners) {
       for (size_t i = 0; i < listener.listen.size(); ++i) {
-        had.emplace(KeyOf(listener, i), listener.name);
+        had.emplace(SocketKey(listener, i), listener.name);
       }
     }
-    std::set<SocketKey> has;
+    const std::set<std::string> has = SocketKeys(after_);
     for (const ListenerConfig& listener : after_.listeners) {
       for (size_t i = 0; i < listener.listen.size(); ++i) {
-        const auto found = had.find(*has.insert(KeyOf(listener, i)).first);
+        const auto found = had.find(SocketKey(listener, i));
         const bool kept = found != had.end();
         plan_.sockets.push_back({kept ? What::kKeep : What::kOpen, listener.listen[i].ToString(),
                                  listener.name, kept ? found->second : ""});
@@ -101,7 +85,7 @@ class Planner {
     }
     for (const ListenerConfig& listener : before_.listeners) {
       for (size_t i = 0; i < listener.listen.size(); ++i) {
-        if (has.contains(KeyOf(listener, i))) continue;
+        if (has.contains(SocketKey(listener, i))) continue;
         plan_.sockets.push_back({What::kClose, listener.listen[i].ToString(), listener.name, ""});
       }
     }

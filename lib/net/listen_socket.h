@@ -107,8 +107,8 @@ absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, m
 // has `udp_sockets` of them; where there are more, they stay. Errors: as BindDatagram.
 absl::Status AddToGroup(int udp_sockets, std::vector<std::shared_ptr<ListenSocket>>* sockets);
 
-// Sockets by the address that they were made for, Address::CanonicalForm(), which may stand for
-// several.
+// Sockets by the address that they were made for, which may stand for several: by what
+// lib/config/socket_key.h makes of it.
 using ListenSockets = std::map<std::string, std::vector<std::shared_ptr<ListenSocket>>>;
 
 }  // namespace bsockd

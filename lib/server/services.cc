@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "lib/base/text.h"
+#include "lib/config/socket_key.h"
 #include "lib/handler/registry.h"
 #include "lib/net/ip.h"
 
@@ -108,23 +110,6 @@ std::string NoSuchSocket(std::string_view systemd_key) {
   return fmt::format(
       "systemd has passed no socket for {} (a socket unit names it: FileDescriptorName={})",
       systemd_key, systemd_key.substr(systemd_key.find(':') + 1));
-}
-
-std::string SocketKey(const ListenerConfig& listener, size_t i) {
-  const Address& address = listener.listen[i];
-  // A file's name is the same for sockets of both types, but the sockets are not.
-  const bool gram = address.datagrams && address.kind == Address::Kind::kUnixPath;
-  const std::string key = (gram ? "gram " : "") + address.CanonicalForm();
-  if (address.kind != Address::Kind::kTcp || address.port != 0) return key;
-  return fmt::format("{} {} {}", key, listener.name, i);
-}
-
-std::set<std::string> SocketKeys(const Config& config) {
-  std::set<std::string> keys;
-  for (const ListenerConfig& listener : config.listeners) {
-    for (size_t i = 0; i < listener.listen.size(); ++i) keys.insert(SocketKey(listener, i));
-  }
-  return keys;
 }
 
 absl::StatusOr<NewServices> MakeServices(const Config& config, const ListenSockets& present,

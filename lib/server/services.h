@@ -14,7 +14,6 @@
 #include <spdlog/logger.h>
 
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,19 +28,13 @@ namespace bsockd {
 
 struct Services {
   ListenersByName listeners;
-  ListenSockets sockets;                 // All of them, by SocketKey().
+  ListenSockets sockets;                 // All of them, by SocketKey() (lib/config).
   std::vector<BoundListener> streams;    // The acceptor's, in the order of the configuration.
   std::vector<BoundListener> datagrams;  // The workers'; each UDP address is there once a worker.
 };
 
-// What the sockets of a listener's address number `i` are known by: the address's canonical form,
-// with `gram ` before it if that is a file and for datagrams. Port 0 is another port for each
-// listener, so there the listener's name and the number are added.
-std::string SocketKey(const ListenerConfig& listener, size_t i);
 // That systemd has passed no socket of this key, and what is to be done.
 std::string NoSuchSocket(std::string_view systemd_key);
-// Those of all listeners.
-std::set<std::string> SocketKeys(const Config& config);
 
 struct NewServices {
   ListenersByName listeners;

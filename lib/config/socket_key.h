@@ -1,0 +1,19 @@
+// What the sockets of an address are known by, over reloads, restarts and takeovers. Pure.
+#pragma once
+
+#include <cstddef>
+#include <set>
+#include <string>
+
+#include "lib/config/config.h"
+
+namespace bsockd {
+
+// Of a listener's address number `i`: the address's canonical form, with `gram ` before it if that
+// is a file and for datagrams. Port 0 is another port for each listener, so there the listener's
+// name and the number are added. The same key, the same sockets.
+std::string SocketKey(const ListenerConfig& listener, size_t i);
+// Those of all listeners.
+std::set<std::string> SocketKeys(const Config& config);
+
+}  // namespace bsockd
