@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +152,89 @@ TEST_F(ListenSocketTest, ANameForTheLogIsAnAddressThatCanBeWritten) {
   }
 }
 
+int Option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
+// A socket as another program makes one.
+UniqueFd PlainSocket(const std::string& text) {
+  const auto address = Address::Parse(text);
+  EXPECT_TRUE(address.ok()) << text;
+  const auto where = Resolve(*address, ResolveFor::kListen);
+  EXPECT_TRUE(where.ok()) << where.status();
+  UniqueFd fd(socket(where->front().family(), address->datagrams ? SOCK_DGRAM : SOCK_STREAM, 0));
+  EXPECT_EQ(bind(fd.get(), &where->front().any, where->front().size), 0) << text;
+  EXPECT_TRUE(address->datagrams || listen(fd.get(), 1) == 0);
+  return fd;
+}
+
+TEST_F(ListenSocketTest, AnAdoptedSocketIsLikeOneOfItsOwn) {
+  const std::string abstract = "@bsockd-test" + folder_;
+  for (const std::string& text : std::vector<std::string>{
+           "127.0.0.1:0", "udp:127.0.0.1:0", "udp:0.0.0.0:0", "unix:" + folder_ + "/stream",
+           "unixgram:" + folder_ + "/datagrams", "unix:" + abstract, "unixgram:" + abstract}) {
+    const bool datagrams = text.starts_with("udp") || text.starts_with("unixgram");
+    auto socket = ListenSocket::Adopt(PlainSocket(text), /*owns_file=*/true);
+    ASSERT_TRUE(socket.ok()) << text << socket.status();
+    EXPECT_EQ(socket->datagrams(), datagrams) << text;
+    EXPECT_EQ(socket->name().substr(0, text.size() - 1), text.substr(0, text.size() - 1));
+    EXPECT_NE(fcntl(socket->fd(), F_GETFD) & FD_CLOEXEC, 0) << text;
+    EXPECT_NE(fcntl(socket->fd(), F_GETFL) & O_NONBLOCK, 0) << text;
+    if (text == "127.0.0.1:0") {
+      EXPECT_EQ(Option(socket->fd(), IPPROTO_TCP, TCP_NODELAY), 1);
+    } else if (text == "udp:0.0.0.0:0") {
+      EXPECT_EQ(Option(socket->fd(), IPPROTO_IP, IP_PKTINFO), 1);
+    }
+    if (text.starts_with("unixgram")) {
+      EXPECT_EQ(Option(socket->fd(), SOL_SOCKET, SO_PASSCRED), 1);
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_)) << "the files go with the sockets that own them";
+}
+
+TEST_F(ListenSocketTest, TheFileOfAnAdoptedSocketGoesOnlyWithAnOwner) {
+  const std::string path = At("socket").path;
+  {
+    auto others = ListenSocket::Adopt(PlainSocket("unix:" + path), /*owns_file=*/false);
+    ASSERT_TRUE(others.ok()) << others.status();
+    EXPECT_TRUE(others->SetMode(0612).ok());
+    others->Unlink();
+  }
+  ASSERT_TRUE(std::filesystem::exists(path));
+  struct stat status;
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_NE(status.st_mode & 0777, 0612u) << "its mode is for the owner to set";
+  std::filesystem::remove(path);
+  {
+    auto left = ListenSocket::Adopt(PlainSocket("unix:" + path), /*owns_file=*/true);
+    ASSERT_TRUE(left.ok()) << left.status();
+    EXPECT_TRUE(left->SetMode(0612).ok());
+    left->LeaveFile();
+  }
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0612u);
+}
+
+TEST_F(ListenSocketTest, WhatIsNoListenSocketIsNotAdopted) {
+  const auto why_not = [](UniqueFd fd) {
+    return std::string(ListenSocket::Adopt(std::move(fd), /*owns_file=*/true).status().message());
+  };
+  EXPECT_EQ(why_not(UniqueFd()), "it is not a socket");
+  EXPECT_EQ(why_not(UniqueFd(open("/dev/null", O_RDONLY))), "it is not a socket");
+  EXPECT_EQ(why_not(UniqueFd(socket(AF_NETLINK, SOCK_DGRAM, 0))),
+            "it is neither an IP nor a Unix socket");
+  EXPECT_EQ(why_not(UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET, 0))),
+            "it is a socket neither for streams nor for datagrams");
+  EXPECT_EQ(why_not(UniqueFd(socket(AF_INET, SOCK_STREAM, 0))),
+            "it does not listen (a socket unit must not have Accept=yes: bsockd accepts itself)");
+  UniqueFd gone = PlainSocket("unix:" + At("gone").path);
+  std::filesystem::remove(At("gone").path);
+  EXPECT_EQ(why_not(std::move(gone)), "unix:" + At("gone").path + " is gone");
+}
+
 // What datagrams add to it.
 class DatagramSocketTest : public ListenSocketTest {
  protected:
@@ -168,10 +253,7 @@ class DatagramSocketTest : public ListenSocketTest {
 };
 
 int Option(const ListenSocket& socket, int level, int name) {
-  int value = -1;
-  socklen_t size = sizeof(value);
-  EXPECT_EQ(getsockopt(socket.fd(), level, name, &value, &size), 0);
-  return value;
+  return Option(socket.fd(), level, name);
 }
 
 TEST_F(DatagramSocketTest, EveryThreadHasASocketOfItsOwnForEachAddress) {
