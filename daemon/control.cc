@@ -191,6 +191,10 @@ std::string Control::Status(MonotonicTime now) {
 
 void Control::BeginReload() {
   if (phase_ == Phase::kDraining) return;
+  if (takeover_ && takeover_->handing_over()) {
+    parts_.log.warn("a successor has the listen sockets and is about to serve: not reloaded");
+    return;
+  }
   if (parts_.reloader.busy()) {
     reload_again_ = true;
     return;
@@ -245,18 +249,33 @@ std::vector<std::string> Control::Apply(Reloader::Result result) {
   absl::StatusOr<Services> services =
       Assemble(settled, std::move(result.services), present, &parts_.log);
   if (!services.ok()) return {std::string(MessageOf(services.status()))};
+  present.clear();  // The acceptor is to have the last of what goes.
   LogChanges(next);
   if (next.server.max_connections.value != config_.server.max_connections.value) {
     RaiseDescriptorLimit(next.server.max_connections.value, parts_.log);
   }
   SetLevel(next.log.level, &parts_.log);
+  store_.ForgetOthers(services->sockets);
   parts_.server.Apply(settled.server, *std::move(services));
   store_.Keep(parts_.server.services().sockets, parts_.log);
+  WarnOfUnusedSocketUnits();
   next.server.workers = config_.server.workers;
   next.server.io = config_.server.io;
   next.log.format = config_.log.format;
   config_ = std::move(next);
   return {};
+}
+
+// They are systemd's, so they stay open, and their clients wait for nobody.
+void Control::WarnOfUnusedSocketUnits() {
+  for (const auto& [key, sockets] : of_socket_units_) {
+    if (parts_.server.services().sockets.contains(key)) continue;
+    parts_.log.warn(
+        "no listener uses {} any more, but systemd keeps it open: clients that connect wait, and "
+        "the "
+        "next start will refuse it (remove it from its socket unit)",
+        key);
+  }
 }
 
 void Control::LogChanges(const Config& next) {
@@ -278,6 +297,7 @@ void Control::LogChanges(const Config& next) {
 
 int Control::DrainAndEnd(Duration spread, SocketsAre sockets) {
   phase_ = Phase::kDraining;
+  cut_ = 0;
   status_.clear();
   parts_.notifier.Stopping(Status(Now()));
   const Duration grace = config_.server.drain_timeout;

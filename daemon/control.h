@@ -73,6 +73,7 @@ class Control {
   void RefuseReload(const std::vector<std::string>& errors);
   // Empty, or why not.
   std::vector<std::string> Apply(Reloader::Result result);
+  void WarnOfUnusedSocketUnits();
   void LogChanges(const Config& next);
 
   void LookAfterThreads(MonotonicTime now);
@@ -97,7 +98,7 @@ class Control {
   MonotonicTime pinged_at_;        // The last time that every thread was asked for a sign of life.
   std::set<std::string> stalled_;  // Those that the log has named.
 
-  size_t cut_ = 0;  // Connections, with something unfinished.
+  size_t cut_ = 0;  // Connections, with something unfinished, by this drain.
 
   std::string status_;              // The last one; empty if it is to be made anew.
   double requests_per_second_ = 0;  // Over a second, at least, ...

@@ -138,33 +138,41 @@ absl::Status StartSockets::Check(const std::set<std::string>& keys, Notifier& no
     AddLine(&complaints, NoSuchSocket(key));
   }
   if (!complaints.empty()) return absl::InvalidArgumentError(ToAbsl(complaints));
-  std::erase_if(sockets_, [&](const auto& entry) {
+  const size_t freed = std::erase_if(sockets_, [&](const auto& entry) {
     const bool in_the_way =
         !keys.contains(entry.first) && keys.contains(KeyOfOtherType(entry.first));
     if (in_the_way) notifier.Unstore(StoredName(entry.first));
     return in_the_way;
   });
+  if (freed > 0) notifier.Barrier();
   return absl::OkStatus();
 }
 
 void StartSockets::Release(const std::set<std::string>& keys, Notifier& notifier,
                            spdlog::logger& log) {
+  bool any = false;
   for (const auto& [key, sockets] : sockets_) {
     if (keys.contains(key)) continue;
+    any = true;
     for (const auto& socket : sockets) {
       log.info("{} is not in the configuration any more: closed", socket->name());
     }
     notifier.Unstore(StoredName(key));
   }
+  if (any) notifier.Barrier();
   sockets_.clear();
 }
 
-void SocketStore::Keep(const ListenSockets& sockets, spdlog::logger& log) {
-  std::erase_if(stored_, [&](const auto& stored) {
+void SocketStore::ForgetOthers(const ListenSockets& sockets) {
+  const size_t forgotten = std::erase_if(stored_, [&](const auto& stored) {
     const bool gone = !sockets.contains(stored.first);
     if (gone) notifier_.Unstore(StoredName(stored.first));
     return gone;
   });
+  if (forgotten > 0) notifier_.Barrier();
+}
+
+void SocketStore::Keep(const ListenSockets& sockets, spdlog::logger& log) {
   if (!notifier_.active()) return;
   for (const auto& [key, each] : sockets) {
     if (IsOfSocketUnit(key) || stored_[key] == each.size()) continue;

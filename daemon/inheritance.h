@@ -60,7 +60,10 @@ class SocketStore {
   // `notifier` outlives the object.
   explicit SocketStore(Notifier* notifier) : notifier_(*notifier) {}
 
-  // Makes the store have `sockets`, but for those of .socket units, and no others.
+  // Makes the store have none but `sockets`, and waits until it is so: as long as it has a socket,
+  // clients can connect there, and find nobody.
+  void ForgetOthers(const ListenSockets& sockets);
+  // Makes it have `sockets`, but for those of .socket units.
   void Keep(const ListenSockets& sockets, spdlog::logger& log);
 
  private:

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +11,7 @@
 #include <cstring>
 
 #include "lib/base/text.h"
+#include "lib/net/listen_socket.h"
 
 namespace bsockd {
 namespace {
@@ -34,16 +34,6 @@ absl::StatusOr<sockaddr_un> SocketAddressOf(const std::string& path) {
 }
 
 UniqueFd NewSocket() { return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)); }
-
-// Between looking whether a daemon answers and answering oneself, no other may do the same. The
-// lock goes with the descriptor; without the right to read the folder there is none.
-UniqueFd LockFolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
-  UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd) flock(fd.get(), LOCK_EX);
-  return fd;
-}
 
 }  // namespace
 

@@ -84,9 +84,8 @@ Occupant WhoIsAt(const SocketAddress& where, bool datagrams) {
   return errno == ECONNREFUSED ? Occupant::kStale : Occupant::kLive;
 }
 
-// Between looking whether a server answers and answering oneself, no other may do the same; and a
-// socket that is bound but does not listen yet looks like a stale one. The lock goes with the
-// descriptor. Without the right to read the folder, or if somebody keeps it locked, there is none.
+}  // namespace
+
 UniqueFd LockFolderOf(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string folder = slash == path.npos ? "." : std::string(path.substr(0, slash + 1));
@@ -96,8 +95,6 @@ UniqueFd LockFolderOf(std::string_view path) {
   }
   return fd;
 }
-
-}  // namespace
 
 ListenSocket::~ListenSocket() {
   if (fd_) Unlink();
@@ -113,12 +110,31 @@ void ListenSocket::Unlink() {
   file_.clear();
 }
 
+bool ListenSocket::reachable() const {
+  if (file_inode_ == 0) return true;
+  struct stat status;
+  return lstat(local_.local.sun_path, &status) == 0 && status.st_dev == file_device_ &&
+         status.st_ino == file_inode_;
+}
+
 std::string ListenSocket::name() const { return NameOf(local_, datagrams_); }
 
 absl::Status ListenSocket::SetMode(mode_t mode) {
-  if (file_.empty() || chmod(file_.c_str(), mode) == 0) return absl::OkStatus();
+  if (file_.empty()) return absl::OkStatus();
+  // By a descriptor, so that nothing that another has put in its place is touched.
+  const UniqueFd file(open(file_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status;
+  int error = 0;
+  if (!file || fstat(file.get(), &status) != 0) {
+    error = errno;
+  } else if (status.st_dev != file_device_ || status.st_ino != file_inode_) {
+    error = ESTALE;
+  } else if (chmod(fmt::format("/proc/self/fd/{}", file.get()).c_str(), mode) != 0) {
+    error = errno;
+  }
+  if (error == 0) return absl::OkStatus();
   return absl::ErrnoToStatus(
-      errno, ToAbsl(fmt::format("cannot set the mode of {} to {:04o}", name(), mode)));
+      error, ToAbsl(fmt::format("cannot set the mode of {} to {:04o}", name(), mode)));
 }
 
 absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd, bool owns_file) {
@@ -156,8 +172,9 @@ absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd, bool owns_file) {
   return socket;
 }
 
-void ListenSocket::ShareAddress() {
-  if (local_.family() != AF_UNIX) SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+void ListenSocket::ShareAddress(bool share) {
+  if (local_.family() == AF_UNIX || (datagrams_ && !share)) return;
+  SetOption(fd(), SOL_SOCKET, SO_REUSEPORT, share ? 1 : 0);
 }
 
 void ListenSocket::SetOptions() {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/unique_fd.h"
@@ -34,11 +35,15 @@ class ListenSocket {
   // local() as Address::Parse reads it: 127.0.0.1:51717, udp:127.0.0.1:51717, unixgram:/path
   std::string name() const;
 
+  // Whether clients can find it: false if the file of a Unix socket is not there any more. Any
+  // thread.
+  bool reachable() const;
+
   // Removes the socket file now; connections under way can still be accepted.
   void Unlink();
   // Lets another socket of this user be bound to its IP address, or one that includes it, until it
-  // is closed itself: see Listen(), `beside`.
-  void ShareAddress();
+  // is closed itself: see Listen(), `beside`. Those of datagrams may be a group, which stays one.
+  void ShareAddress(bool share);
   // Leaves the socket file to whoever else has the socket: a successor, or systemd for one.
   void LeaveFile() { file_.clear(); }
   // Gives the socket file, if it owns one, these permissions. Errors: that of chmod(2).
@@ -106,6 +111,12 @@ absl::StatusOr<std::vector<ListenSocket>> BindDatagram(const Address& address, m
 // Adds to `*sockets`, those of an address of datagrams that were adopted, until each UDP address
 // has `udp_sockets` of them; where there are more, they stay. Errors: as BindDatagram.
 absl::Status AddToGroup(int udp_sockets, std::vector<std::shared_ptr<ListenSocket>>* sockets);
+
+// Locks the folder of a socket file. Between looking whether a server answers and answering
+// oneself, no other may do the same; and a socket that is bound but does not listen yet looks like
+// a stale one. The lock goes with the descriptor. Without the right to read the folder, or if
+// somebody keeps it locked for 2 s, there is none.
+UniqueFd LockFolderOf(std::string_view path);
 
 // Sockets by the address that they were made for, which may stand for several: by what
 // lib/config/socket_key.h makes of it.

@@ -65,7 +65,10 @@ void Acceptor::On(ListenOn& message) {
     const bool stays =
         std::any_of(message.listeners.begin(), message.listeners.end(),
                     [&](const BoundListener& bound) { return bound.socket == former.socket; });
-    if (!stays) AcceptRest(former);
+    if (!stays) {
+      AcceptRest(former);
+      former.socket.reset();
+    }
   }
   listeners_ = std::move(message.listeners);
   connections_max_ = message.max_connections;

@@ -98,7 +98,7 @@ class Connection {
 
   // Goes over to `listener`, which has taken the place of its own, if their framings are the same:
   // from the next request on, and from the next wait on.
-  void MoveTo(const std::shared_ptr<const Listener>& listener);
+  void MoveTo(const std::shared_ptr<const Listener>& listener, MonotonicTime now);
 
   // Answers what has come, then closes at the next frame boundary.
   void BeginDrain(Turn& turn);
@@ -109,7 +109,10 @@ class Connection {
   // Who is at the other end, for people.
   std::string PeerName() const;
   // What Cut() would leave unfinished, for people.
-  std::string Unfinished() const;
+  std::string Unfinished(const Turn& turn) const;
+  // Of replies that its client has not taken yet, although all of them have been sent; 0 while some
+  // have not. (A system call.)
+  size_t UntakenBytes(const Turn& turn) const;
 
   // Reads no more until the server has memory again. `enforced` false: only counts.
   void HoldForMemory(Turn& turn, bool enforced);
@@ -177,6 +180,7 @@ class Connection {
   void ArmTimer(Turn& turn);
   void OnWaitedTooLong(Turn& turn);
   void OnNoProgress(Turn& turn);
+  void OnLingeredTooLong(Turn& turn);
 
   void FinishIfDone(Turn& turn);
   void LingerOn(Turn& turn);
@@ -195,7 +199,7 @@ class Connection {
   const ConnectionId id_;
   const UniqueFd fd_;
   std::shared_ptr<const Listener> listener_;
-  const std::shared_ptr<Peer> peer_;
+  std::shared_ptr<Peer> peer_;
 
   std::string input_;       // A frame not yet whole; or, while held, whatever has come.
   size_t input_start_ = 0;  // The bytes before it are done with.
@@ -212,6 +216,7 @@ class Connection {
   MonotonicTime wait_until_ = MonotonicTime::max();
   MonotonicTime flush_at_ = MonotonicTime::max();
   MonotonicTime write_until_ = MonotonicTime::max();
+  MonotonicTime lingers_since_;
   MonotonicTime linger_end_;
   size_t unsent_before_ = 0;  // What the kernel had not sent when last looked at; 0 before that.
 

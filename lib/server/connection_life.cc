@@ -6,7 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/text.h"
 #include "lib/net/address.h"
+#include "lib/net/ip.h"
 #include "lib/server/connection.h"
 
 namespace bsockd {
@@ -20,6 +22,8 @@ constexpr Duration kShortLingerTimeout = std::chrono::milliseconds(500);
 
 // Input kept for a connection that is held for a moment only, before receiving stops.
 constexpr size_t kKeptInputBytesMax = size_t{64} * 1024;
+
+constexpr size_t kPeerNameBytesMax = 200;
 
 constexpr size_t kOwnStringBytes = 15;  // Up to here a std::string has no buffer.
 
@@ -101,7 +105,7 @@ void Connection::OnWaitedTooLong(Turn& turn) {
     case Wait::kNothing:
       return;
     case Wait::kLinger:
-      return Detach(turn);
+      return OnLingeredTooLong(turn);
     case Wait::kFirstByte:
       Count(turn, Counter::kCutFirstByte, timeouts.first_byte.enforce);
       if (!timeouts.first_byte.enforce) return;
@@ -128,6 +132,19 @@ void Connection::OnWaitedTooLong(Turn& turn) {
   hurried_ = true;
 }
 
+// Closed now, replies that its client has not taken would be lost with the first byte that it still
+// sends. A drain cuts it when its time is over; otherwise it is the write timeout that says when.
+void Connection::OnLingeredTooLong(Turn& turn) {
+  const Limit<Duration>& write = listener_->timeouts.write;
+  const bool untaken = UntakenBytes(turn) > 0;
+  if (untaken && (draining_ || turn.now < lingers_since_ + write.value)) {
+    wait_until_ = turn.now + kShortLingerTimeout;
+    return;
+  }
+  if (untaken) Count(turn, Counter::kCutWrite);
+  Detach(turn);
+}
+
 void Connection::BeginDrain(Turn& turn) {
   draining_ = true;
   if (state_ == State::kLingering) {
@@ -142,13 +159,32 @@ void Connection::BeginDrain(Turn& turn) {
   Settle(turn);
 }
 
-void Connection::MoveTo(const std::shared_ptr<const Listener>& listener) {
-  if (listener_->FramesLike(*listener)) listener_ = listener;
+void Connection::MoveTo(const std::shared_ptr<const Listener>& listener, MonotonicTime now) {
+  if (!listener_->FramesLike(*listener)) return;
+  const bool same_peers = listener_->peers == listener->peers;
+  listener_ = listener;
+  if (same_peers || refused_) return;
+  // A limit for its address holds now, or none any more.
+  if (peer_) peer_->connections.fetch_sub(1, std::memory_order_relaxed);
+  peer_ = nullptr;
+  if (!listener_->peers) return;
+  const absl::StatusOr<SocketAddress> address = PeerAddress(fd_.get());
+  if (!address.ok()) return;
+  if (const std::optional<IpAddress> ip = IpAddress::From(*address)) {
+    peer_ = listener_->peers->Find(*ip, now);
+    peer_->connections.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+size_t Connection::UntakenBytes(const Turn& turn) const {
+  if (state_ != State::kLingering) return 0;
+  const size_t unsent = turn.io->UnsentBytes(fd_.get());
+  return unsent > 1 ? unsent - 1 : 0;  // The end is counted, too.
 }
 
 void Connection::Cut(Turn& turn) {
   if (state_ == State::kDetaching) return;
-  if (!idle()) Count(turn, Counter::kCutStop);
+  if (!idle() || UntakenBytes(turn) > 0) Count(turn, Counter::kCutStop);
   const bool can_tell = state_ == State::kOpen && amid_frame() && output_bytes() == 0;
   if (!can_tell || !listener_->reply_errors) return Detach(turn);
   draining_ = true;  // For a short time only.
@@ -162,10 +198,17 @@ void Connection::Abandon(Turn& turn) {
 
 std::string Connection::PeerName() const {
   const absl::StatusOr<SocketAddress> peer = PeerAddress(fd_.get());
-  return peer.ok() ? peer->ToString() : "a peer that is gone";
+  if (!peer.ok()) return "a peer that is gone";
+  std::string name;
+  // A Unix client chooses its own, of any bytes.
+  AppendEscaped(peer->ToString(), kPeerNameBytesMax, &name);
+  return name;
 }
 
-std::string Connection::Unfinished() const {
+std::string Connection::Unfinished(const Turn& turn) const {
+  if (const size_t untaken = UntakenBytes(turn); untaken > 0) {
+    return fmt::format("{} bytes of replies had not been taken", untaken);
+  }
   if (output_bytes() > 0) return fmt::format("{} bytes of replies had not left", output_bytes());
   return fmt::format("a request had not come to its end ({} bytes)", kept_input().size());
 }
@@ -179,6 +222,7 @@ void Connection::FinishIfDone(Turn& turn) {
   }
   state_ = State::kLingering;
   Push(turn, Op::Kind::kShutdownWrite);
+  lingers_since_ = turn.now;
   linger_end_ = turn.now + (draining_ || hurried_ ? kShortLingerTimeout : kLingerTimeout);
   wait_ = Wait::kLinger;
   LingerOn(turn);

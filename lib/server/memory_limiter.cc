@@ -27,6 +27,8 @@ void MemoryLimiter::Govern(Turn& turn, ConnectionTable& connections) {
     const size_t each = room / workers_ / std::max<size_t>(connections.size(), 1);
     turn.reply_bytes_max = std::clamp(each, kScarceReplyBytesMax, kTurnReplyBytesMax);
   }
+  // A reload has said so.
+  if (!limit_.enforce && holding_) ReleaseSome(turn, connections, SIZE_MAX);
   if (total <= limit_.value - limit_.value / kSmallPart) {
     above_ = false;
     if (holding_) ReleaseSome(turn, connections, limit_.value - total);

@@ -69,7 +69,7 @@ absl::Status Server::StartAcceptor() {
 
 void Server::Apply(const ServerConfig& config, Services services) {
   config_ = config;
-  std::swap(services_, services);
+  services_ = std::move(services);  // The acceptor has the last of what goes, and closes it.
   std::promise<void> promise;
   std::future<void> listening = promise.get_future();
   acceptor_->mailbox().Post(ListenOn{.listeners = services_.streams,

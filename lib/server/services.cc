@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <set>
@@ -71,8 +72,11 @@ absl::StatusOr<std::vector<std::shared_ptr<ListenSocket>>> Bind(
   }
   auto bound = BindOnce(address, mode, workers, /*beside=*/false);
   if (!bound.ok() && !leaving.empty()) {
-    for (const auto& socket : leaving) socket->ShareAddress();
+    for (const auto& socket : leaving) socket->ShareAddress(true);
     bound = BindOnce(address, mode, workers, /*beside=*/true);
+    if (!bound.ok()) {
+      for (const auto& socket : leaving) socket->ShareAddress(false);
+    }
   }
   if (!bound.ok()) return absl::UnavailableError(bound.status().message());
   std::vector<std::shared_ptr<ListenSocket>> sockets;
@@ -102,6 +106,11 @@ absl::Status CheckProtection(const ServerConfig& server, const ListenerConfig& l
     break;  // Once for each address as it was written.
   }
   return absl::OkStatus();
+}
+
+bool AreReachable(const std::vector<std::shared_ptr<ListenSocket>>& sockets) {
+  return std::all_of(sockets.begin(), sockets.end(),
+                     [](const auto& socket) { return socket->reachable(); });
 }
 
 }  // namespace
@@ -134,7 +143,8 @@ absl::StatusOr<NewServices> MakeServices(const Config& config, const ListenSocke
     made.listeners[listener.name] = *std::move(listener_made);
     for (size_t i = 0; i < listener.listen.size(); ++i) {
       const std::string key = SocketKey(listener, i);
-      if (present.contains(key)) continue;
+      const auto known = present.find(key);
+      if (known != present.end() && AreReachable(known->second)) continue;
       auto sockets = Bind(listener.listen[i], listener.mode, config.server.workers, leaving);
       if (!sockets.ok()) return sockets.status();
       made.sockets[key] = *std::move(sockets);
@@ -151,18 +161,14 @@ absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
     for (size_t i = 0; i < listener.listen.size(); ++i) {
       const std::string key = SocketKey(listener, i);
       std::vector<std::shared_ptr<ListenSocket>>& sockets = services.sockets[key];
-      if (const auto known = present.find(key); known != present.end()) {
+      const auto known = present.find(key);
+      if (known != present.end() && !made.sockets.contains(key)) {
         sockets = known->second;
         // Not to those of a socket unit: another user has made them, or another network has them,
         // and what came to one that is added would be lost at a restart.
         if (listener.listen[i].kind != Address::Kind::kSystemd) {
           if (absl::Status status = AddToGroup(config.server.workers, &sockets); !status.ok()) {
             return absl::UnavailableError(status.message());
-          }
-        }
-        for (const auto& socket : sockets) {
-          if (absl::Status status = socket->SetMode(listener.mode); !status.ok()) {
-            log->warn("{}", MessageOf(status));  // The service is there all the same.
           }
         }
       } else {
@@ -175,6 +181,16 @@ absl::StatusOr<Services> Assemble(const Config& config, NewServices made,
       for (const auto& socket : sockets) {
         auto& kind = socket->datagrams() ? services.datagrams : services.streams;
         kind.push_back({socket, services.listeners.at(listener.name)});
+      }
+    }
+  }
+  // Only now, when nothing fails any more.
+  for (const ListenerConfig& listener : config.listeners) {
+    for (size_t i = 0; i < listener.listen.size(); ++i) {
+      for (const auto& socket : services.sockets.at(SocketKey(listener, i))) {
+        if (absl::Status status = socket->SetMode(listener.mode); !status.ok()) {
+          log->warn("{}", MessageOf(status));  // The service is there all the same.
+        }
       }
     }
   }

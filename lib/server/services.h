@@ -42,10 +42,11 @@ struct NewServices {
 };
 
 // Makes every listener, looks up the users that it names, and binds every address that is not
-// `present` (by SocketKey()). What is present and has no place in `config` is taken to be closed
-// soon: a new address may include one of these, as *:80 does 127.0.0.1:80. `former`: the listeners
-// that these replace; what they know of their clients' addresses is kept. The number of workers
-// must be settled. `request_log` and `metrics` outlive what is returned.
+// `present` (by SocketKey()), or is so but with its file gone. What is present and has no place in
+// `config` is taken to be closed soon: a new address may include one of these, as *:80 does
+// 127.0.0.1:80. `former`: the listeners that these replace; what they know of their clients'
+// addresses is kept. The number of workers must be settled. `request_log` and `metrics` outlive
+// what is returned.
 //
 // May block. Errors: InvalidArgument for a user that there is not, and for a socket that systemd
 // should have passed; Unavailable, naming the address and the reason, where it cannot be bound.

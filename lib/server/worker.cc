@@ -142,7 +142,7 @@ void Worker::On(Turn& turn, Reconfigure& message) {
   const ListenersByName& listeners = *message.listeners;
   connections_.ForEach([&](Connection& connection) {
     const auto present = listeners.find(connection.listener().name);
-    if (present != listeners.end()) connection.MoveTo(present->second);
+    if (present != listeners.end()) connection.MoveTo(present->second, turn.now);
   });
   const Duration grace = message.drain_grace;
   drains_.emplace_back(connections_, turn.now, grace / kSpreadPart, grace,
@@ -200,10 +200,11 @@ void Worker::AdvanceDrains(Turn& turn) {
 }
 
 void Worker::CutConnection(Turn& turn, Connection& connection) {
-  if (!connection.idle() && ++cuts_.count <= kCutsToldMax) {
+  const bool unfinished = !connection.idle() || connection.UntakenBytes(turn) > 0;
+  if (unfinished && ++cuts_.count <= kCutsToldMax) {
     cuts_.first.push_back({.listener = connection.listener().name,
                            .peer = connection.PeerName(),
-                           .unfinished = connection.Unfinished()});
+                           .unfinished = connection.Unfinished(turn)});
   }
   connection.Cut(turn);
 }

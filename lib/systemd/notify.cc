@@ -1,8 +1,11 @@
 #include "lib/systemd/notify.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/time.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +17,8 @@
 
 namespace bsockd {
 namespace {
+
+constexpr int kBarrierTimeoutMs = 1000;
 
 // How long a message that must arrive may wait for room in the manager's queue.
 constexpr timeval kSendTimeout{.tv_sec = 1, .tv_usec = 0};
@@ -85,6 +90,19 @@ void Notifier::Store(std::string_view name, int fd) {
 
 void Notifier::Unstore(std::string_view name) {
   Send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), Urgency::kMustArrive);
+}
+
+// The manager closes the descriptor that comes with it when it gets to it: sd_notify_barrier(3),
+// which would look for NOTIFY_SOCKET in the environment.
+void Notifier::Barrier() {
+  int ends[2];
+  if (!active() || pipe2(ends, O_CLOEXEC) != 0) return;
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  if (!Send("BARRIER=1", Urgency::kMustArrive, writer.get())) return;
+  writer.Reset();
+  pollfd polled{.fd = reader.get(), .events = 0, .revents = 0};
+  poll(&polled, 1, kBarrierTimeoutMs);
 }
 
 void Notifier::SendWithStatus(std::string_view message, std::string_view status, Urgency urgency) {

@@ -44,6 +44,8 @@ class Notifier {
   // printable ASCII without ':', 1 to 255 characters; several descriptors may have the same one.
   void Store(std::string_view name, int fd);
   void Unstore(std::string_view name);  // All of that name.
+  // Waits until the manager has done what it was told so far, for a second at most.
+  void Barrier();
 
  private:
   enum class Urgency { kMustArrive, kMayBeLost };

@@ -64,6 +64,40 @@ TEST_P(ReloadTest, LimitsAndTimeoutsHoldForConnectionsThatThereAre) {
   EXPECT_EQ(stream->Exchange("c\nd\n", /*half_close=*/false), Closed("c\n"));
 }
 
+TEST_P(ReloadTest, ALimitForAnAddressCountsTheConnectionsThatThereAre) {
+  const auto daemon = Start(OneListener("{builtin: echo}"));
+  ASSERT_NE(daemon, nullptr);
+  const auto stream = Stream::Connect(daemon->address());
+  ASSERT_EQ(stream->Call("a\n", "a\n"), "a\n");
+  Reload(*daemon, OneListener("{builtin: echo}", "line",
+                              "    limits: {max_connections_per_ip: 1, requests_per_second: 1}\n"));
+  EXPECT_EQ(stream->Call("b\n", "b\n"), "b\n");
+  ASSERT_TRUE(stream->Send("c\n"));
+  EXPECT_EQ(stream->ReceiveUntil("\n"), "ERR busy a client may ask 1 times a second here\n");
+  EXPECT_EQ(Stream::Connect(daemon->address())->ReceiveToEnd().bytes.substr(0, 8), "ERR full");
+  Reload(*daemon, OneListener("{builtin: echo}"));
+  EXPECT_EQ(stream->Call("d\ne\n", "d\ne\n"), "d\ne\n");
+  EXPECT_EQ(Stream::Connect(daemon->address())->Call("f\n", "f\n"), "f\n");
+}
+
+TEST_P(ReloadTest, ASocketFileThatIsGoneIsMadeAnew) {
+  const std::string path = folder_.File("socket");
+  const std::string config =
+      OneListener("{builtin: echo}", "line", "    mode: \"0600\"\n", "unix:" + path);
+  const auto daemon = Start(config);
+  ASSERT_NE(daemon, nullptr);
+  std::filesystem::remove(path);
+  const std::string target = folder_.Write("target", "");
+  std::filesystem::permissions(target, std::filesystem::perms::owner_read);
+  std::filesystem::create_symlink(target, path);
+  Reload(*daemon, config);
+  EXPECT_TRUE(daemon->process().WaitForErrors("the file there is not a socket, and is left alone"));
+  EXPECT_EQ(std::filesystem::status(target).permissions(), std::filesystem::perms::owner_read);
+  std::filesystem::remove(path);
+  Reload(*daemon, config);
+  EXPECT_EQ(Stream::Connect("unix:" + path)->Call("a\n", "a\n"), "a\n");
+}
+
 TEST_P(ReloadTest, AListenerThatIsGoneDrains) {
   constexpr std::string_view kStays = "  stays: {listen: 127.0.0.1:0, handler: echo}\n";
   constexpr std::string_view kHead =

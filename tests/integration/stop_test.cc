@@ -10,6 +10,7 @@
 
 #include "tests/integration/daemon.h"
 #include "tests/integration/process.h"
+#include "tests/integration/stats.h"
 #include "tests/integration/stream.h"
 
 namespace bsockd::integration {
@@ -159,6 +160,36 @@ TEST_P(StopTest, WhatIsInFlightFinishesInsideTheGraceAndStragglersAreCutAtItsEnd
   EXPECT_LT(cut, kGrace + milliseconds(Sanitized() ? 10'000 : 1000));
   daemon->ExpectEnd(Exited(0));
   EXPECT_EQ(LoggedCuts(daemon->process().errors()), kStragglers) << daemon->process().errors();
+}
+
+// A byte that comes after the socket is closed would make the kernel throw away what is not taken.
+TEST_P(StopTest, RepliesThatTheClientIsSlowToTakeAreNotLost) {
+  constexpr size_t kRequests = 900;  // Less than output_high in all.
+  const std::string request = std::string(1023, 'x') + "\n";
+  DaemonOptions options;
+  options.config = ListenerWithStats("{builtin: echo}");
+  options.address_count = 2;
+  const auto daemon = StartWith(std::move(options));
+  ASSERT_NE(daemon, nullptr);
+  const auto slow = Stream::Connect(daemon->address(0));
+  const auto amid = Stream::Connect(daemon->address(0));
+  ASSERT_TRUE(amid->Send("be"));
+  std::string requests;
+  for (size_t i = 0; i < kRequests; ++i) requests += request;
+  ASSERT_TRUE(slow->Send(requests));
+  {
+    const auto stats = Stats::Connect(*daemon);
+    ASSERT_TRUE(Eventually([&] { return stats->Requests() == int64_t{kRequests}; }));
+  }
+  daemon->process().Signal(SIGTERM);
+  ASSERT_TRUE(daemon->WaitUntilDraining());
+  EXPECT_FALSE(amid->ReadableWithin(milliseconds(1500))) << "it is waited for";
+  (void)slow->SendSome("more\n");
+  (void)slow->SendSome("more\n");
+  EXPECT_EQ(slow->ReceiveExactly(requests.size()).size(), requests.size());
+  slow->Close();
+  EXPECT_EQ(amid->Exchange("gun\n"), Closed("begun\n"));
+  daemon->ExpectEnd(Exited(0));
 }
 
 TEST_P(StopTest, IdleConnectionsEndOneAfterTheOther) {

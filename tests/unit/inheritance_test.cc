@@ -138,8 +138,10 @@ TEST_F(InheritanceTest, TheStoreIsToldOnceAndOfWhatItIsToHave) {
   EXPECT_EQ(Told(), Messages({"FDSTORE=1\nFDNAME=listen-u%3A1", "FDSTORE=1\nFDNAME=listen-u%3A1"}));
   sockets.erase("t:1");
   sockets.erase("systemd:x");
-  store.Keep(sockets, log_);
-  EXPECT_EQ(Told(), Messages({"FDSTOREREMOVE=1\nFDNAME=listen-t%3A1"}));
+  store.ForgetOthers(sockets);
+  EXPECT_EQ(Told(), Messages({"FDSTOREREMOVE=1\nFDNAME=listen-t%3A1", "BARRIER=1"}));
+  store.ForgetOthers(sockets);
+  EXPECT_EQ(Told(), Messages()) << "they are forgotten";
   sockets["t:1"] = {tcp};
   store.Keep(sockets, log_);
   EXPECT_EQ(Told(), Messages({"FDSTORE=1\nFDNAME=listen-t%3A1"}));
@@ -187,7 +189,7 @@ TEST_F(InheritanceTest, FilesStayUnlessTheStartSucceeds) {
     if (succeeds) start.Release({}, *notifier_, log_);
     EXPECT_EQ(std::filesystem::exists(path), !succeeds);
   }
-  EXPECT_EQ(Told(), std::vector<std::string>({"FDSTOREREMOVE=1\nFDNAME=" + name}));
+  EXPECT_EQ(Told(), std::vector<std::string>({"FDSTOREREMOVE=1\nFDNAME=" + name, "BARRIER=1"}));
   EXPECT_EQ(text_.str(), "unix:" + path + " is not in the configuration any more: closed\n");
   socket->LeaveFile();
 }
