@@ -173,15 +173,14 @@ int Main(int argc, char** argv) {
   absl::StatusOr<Services> services =
       MakeAllServices(config, present->sockets(), &request_log, &metrics, log.get());
   if (!services.ok()) return Fail(*log, services.status());
+  // Not before the names are resolved, which can take long, and which a signal may end.
+  absl::StatusOr<UniqueFd> signals = TakeSignals();
+  if (!signals.ok()) return Fail(*log, signals.status());
   const std::vector<ListenerAddress> addresses = AddressesOf(*services);
   for (const auto& [listener, address] : addresses) {
     LogEvent(*log, spdlog::level::info, {.listener = listener},
              fmt::format("listening on {} ({})", address, listener));
   }
-  // Not before the names are resolved, which can take long, and which a signal may end.
-  absl::StatusOr<UniqueFd> signals = TakeSignals();
-  if (!signals.ok()) return Fail(*log, signals.status());
-
   absl::StatusOr<std::unique_ptr<Reloader>> reloader = Reloader::Create();
   if (!reloader.ok()) return Fail(*log, reloader.status());
   absl::StatusOr<std::unique_ptr<Server>> server =
