@@ -1,6 +1,7 @@
 #include "lib/server/services.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +17,11 @@
 
 namespace bsockd {
 namespace {
+
+// A server that was killed seems to live for a moment where its socket file is: io_uring lets its
+// sockets go a little later.
+constexpr int kFileAttemptsMax = 4;
+constexpr useconds_t kFileAttemptPauseUs = 100000;
 
 // A listener's own limits for an address need a table of addresses; one that the limit on all
 // connections implies does not.
@@ -59,8 +65,17 @@ absl::StatusOr<std::shared_ptr<const Listener>> MakeListener(
 
 absl::StatusOr<std::vector<ListenSocket>> BindOnce(const Address& address, mode_t mode, int workers,
                                                    bool beside) {
-  return address.datagrams ? BindDatagram(address, mode, workers, beside)
-                           : Listen(address, mode, beside);
+  const auto bind = [&] {
+    return address.datagrams ? BindDatagram(address, mode, workers, beside)
+                             : Listen(address, mode, beside);
+  };
+  auto bound = bind();
+  if (address.kind != Address::Kind::kUnixPath) return bound;
+  for (int i = 1; i < kFileAttemptsMax && absl::IsAlreadyExists(bound.status()); ++i) {
+    usleep(kFileAttemptPauseUs);
+    bound = bind();
+  }
+  return bound;
 }
 
 // Binds `address`, which may include addresses of sockets that are `leaving`.
