@@ -35,7 +35,7 @@ size_t StatusBytes(pid_t pid, std::string_view name) {
 }  // namespace
 
 bool Sanitized() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(BSOCKD_SANITIZED) || defined(__SANITIZE_THREAD__)
   return true;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
