@@ -16,6 +16,7 @@
 #include "lib/base/message_ids.h"
 #include "lib/base/text.h"
 #include "lib/config/plan.h"
+#include "lib/config/socket_key.h"
 
 namespace bsockd {
 namespace {
@@ -28,6 +29,7 @@ constexpr Duration kWatchdogTickMax = std::chrono::milliseconds(500);
 constexpr int kWatchdogTickPart = 4;
 // A thread that has not come round for so long is worth a line in the log.
 constexpr Duration kStallAfter = std::chrono::seconds(1);
+// What idle connections may take to be sent away while nobody accepts those that come back.
 constexpr Duration kUnattendedSpreadMax = std::chrono::milliseconds(250);
 // What systemd is asked for again and again while a drain lasts.
 constexpr Duration kStopExtension = std::chrono::seconds(10);
@@ -203,11 +205,10 @@ void Control::BeginReload() {
   parts_.notifier.Reloading();
   Reloader::Request request{.flags = parts_.flags,
                             .workers = workers_,
-                            .present = parts_.server.services().sockets,
+                            .present = PresentSockets(),
                             .former = parts_.server.services().listeners,
                             .request_log = &parts_.request_log,
                             .metrics = &parts_.metrics};
-  request.present.insert(of_socket_units_.begin(), of_socket_units_.end());
   if (absl::Status status = parts_.reloader.Start(std::move(request)); !status.ok()) {
     RefuseReload({std::string(MessageOf(status))});
   }
@@ -244,12 +245,10 @@ std::vector<std::string> Control::Apply(Reloader::Result result) {
   Config next = std::move(result.config);
   Config settled = next;
   settled.server.workers = workers_;
-  ListenSockets present = parts_.server.services().sockets;
-  present.insert(of_socket_units_.begin(), of_socket_units_.end());
+  // These sockets are given up at once: the acceptor is to have the last of what goes.
   absl::StatusOr<Services> services =
-      Assemble(settled, std::move(result.services), present, &parts_.log);
+      Assemble(settled, std::move(result.services), PresentSockets(), &parts_.log);
   if (!services.ok()) return {std::string(MessageOf(services.status()))};
-  present.clear();  // The acceptor is to have the last of what goes.
   LogChanges(next);
   if (next.server.max_connections.value != config_.server.max_connections.value) {
     RaiseDescriptorLimit(next.server.max_connections.value, parts_.log);
@@ -266,14 +265,19 @@ std::vector<std::string> Control::Apply(Reloader::Result result) {
   return {};
 }
 
+ListenSockets Control::PresentSockets() const {
+  ListenSockets present = parts_.server.services().sockets;
+  present.insert(of_socket_units_.begin(), of_socket_units_.end());
+  return present;
+}
+
 // They are systemd's, so they stay open, and their clients wait for nobody.
 void Control::WarnOfUnusedSocketUnits() {
   for (const auto& [key, sockets] : of_socket_units_) {
     if (parts_.server.services().sockets.contains(key)) continue;
     parts_.log.warn(
-        "no listener uses {} any more, but systemd keeps it open: clients that connect wait, and "
-        "the "
-        "next start will refuse it (remove it from its socket unit)",
+        "no listener uses {} any more, but systemd keeps it open: clients that connect wait, "
+        "and the next start will refuse it (remove it from its socket unit)",
         key);
   }
 }

@@ -73,6 +73,8 @@ class Control {
   void RefuseReload(const std::vector<std::string>& errors);
   // Empty, or why not.
   std::vector<std::string> Apply(Reloader::Result result);
+  // That a configuration may name: those that are served, and those of .socket units.
+  ListenSockets PresentSockets() const;
   void WarnOfUnusedSocketUnits();
   void LogChanges(const Config& next);
 

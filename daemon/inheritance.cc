@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/base/text.h"
+#include "lib/config/socket_key.h"
 #include "lib/server/services.h"
 
 namespace bsockd {
@@ -64,14 +65,6 @@ void AddLine(std::string* text, std::string_view line) {
   *text += line;
 }
 
-// What the file of a Unix socket would be known by if it were for datagrams and not for streams, or
-// the other way round. Of other sockets: nothing that is a key.
-std::string KeyOfOtherType(const std::string& key) {
-  constexpr std::string_view kDatagrams = "gram ";
-  return key.starts_with(kDatagrams) ? key.substr(kDatagrams.size())
-                                     : fmt::format("{}{}", kDatagrams, key);
-}
-
 std::string NotUsed(std::string_view key, const ListenSocket& socket) {
   const std::string_view name = key.substr(kSystemd.size());
   if (name == "unknown") {
@@ -87,8 +80,6 @@ std::string NotUsed(std::string_view key, const ListenSocket& socket) {
 }
 
 }  // namespace
-
-bool IsOfSocketUnit(std::string_view key) { return key.starts_with(kSystemd); }
 
 StartSockets::~StartSockets() {
   for (const auto& [key, sockets] : sockets_) {

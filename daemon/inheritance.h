@@ -9,7 +9,6 @@
 #include <map>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "lib/net/listen_socket.h"
@@ -17,9 +16,6 @@
 #include "lib/systemd/notify.h"
 
 namespace bsockd {
-
-// Whether sockets of this SocketKey() belong to a .socket unit.
-bool IsOfSocketUnit(std::string_view key);
 
 // The sockets that there are before anything is bound. If the start fails, whoever has them beside
 // this process (systemd, a predecessor) goes on with them, so their files stay.

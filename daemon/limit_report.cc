@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/base/log_event.h"
+#include "lib/base/text.h"
 
 namespace bsockd {
 namespace {
@@ -62,12 +63,8 @@ void LimitReport::LogRest(spdlog::logger& log) {
 
 void LogMetrics(const Metrics& metrics, spdlog::logger& log) {
   const std::string text = metrics.Text();
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const size_t end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
+  for (const std::string_view line : Lines(text)) {
     if (!line.ends_with(" 0")) log.info("{}", line);
-    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -68,12 +67,8 @@ int Print(const std::string& text) {
 }
 
 int Fail(spdlog::logger& log, const absl::Status& status) {
-  std::string_view rest = MessageOf(status);
-  while (!rest.empty()) {  // A line for each thing that is wrong.
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    log.error("{}", rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
+  // A line for each thing that is wrong.
+  for (const std::string_view line : Lines(MessageOf(status))) log.error("{}", line);
   if (absl::IsInvalidArgument(status)) return kExitConfiguration;
   return absl::IsUnavailable(status) ? kExitCannotBind : kExitOperatingSystem;
 }

@@ -76,16 +76,6 @@ std::optional<SettingsError> MoveListeners(const std::vector<std::string>& liste
   return std::nullopt;
 }
 
-std::vector<std::string> Lines(std::string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    lines.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
-
 }  // namespace
 
 std::string ConfigFile(const Flags& flags) {
@@ -100,8 +90,9 @@ std::variant<Config, SettingsError> EffectiveConfig(const Flags& flags) {
     const std::string file = ConfigFile(flags);
     LoadedConfig loaded = LoadConfigFile(file);
     if (!loaded.ok()) {
-      SettingsError error{.lines = Lines(FormatErrors(file, loaded.errors)),
-                          .exit_status = kExitConfiguration};
+      const std::string errors = FormatErrors(file, loaded.errors);
+      const std::vector<std::string_view> lines = Lines(errors);
+      SettingsError error{.lines = {lines.begin(), lines.end()}, .exit_status = kExitConfiguration};
       if (!flags.config_file.has_value()) {
         error.lines.emplace_back("bsockd: name a file with --config, or try: bsockd 51717");
       }

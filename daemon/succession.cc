@@ -15,6 +15,7 @@
 #include "daemon/takeover_socket.h"
 #include "lib/base/text.h"
 #include "lib/base/version.h"
+#include "lib/config/socket_key.h"
 
 namespace bsockd {
 namespace {
@@ -139,7 +140,7 @@ absl::Status Succession::AddSockets(std::string_view key, std::vector<UniqueFd> 
         ToAbsl(fmt::format("{} sockets for {}", fds.empty() ? "no" : "too many", Quoted(key))));
   }
   // Those of a .socket unit have files that are not ours.
-  const bool owns_file = !key.starts_with("systemd:");
+  const bool owns_file = !IsOfSocketUnit(key);
   for (UniqueFd& fd : fds) {
     absl::StatusOr<ListenSocket> socket = ListenSocket::Adopt(std::move(fd), owns_file);
     if (!socket.ok()) {

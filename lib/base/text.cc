@@ -68,6 +68,16 @@ void AppendEscaped(std::string_view bytes, size_t bytes_max, std::string* out) {
   }
 }
 
+std::vector<std::string_view> Lines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
 std::string_view NearestWord(std::string_view text, const std::string_view* candidates,
                              size_t count) {
   constexpr size_t kTextBytesMax = 64;  // Longer ones are no misspelling of ours.

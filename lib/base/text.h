@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bsockd {
 
@@ -22,6 +23,10 @@ inline std::string_view MessageOf(const absl::Status& status) {
 // \n, \r, \t, everything else (control characters, ill-formed UTF-8, the C1 range) becomes \xNN.
 // At most `bytes_max` bytes of the input are shown, with a note of how many there were.
 void AppendEscaped(std::string_view bytes, size_t bytes_max, std::string* out);
+
+// The lines of `text`, without their newlines; a newline at the end begins none. Valid as long as
+// the text.
+std::vector<std::string_view> Lines(std::string_view text);
 
 // The candidate that `text` was probably meant to be, or empty when none is near: an edit distance
 // of at most two and less than half its length.

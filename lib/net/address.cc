@@ -192,6 +192,14 @@ SocketAddress Unix(const Address& address) {
   return result;
 }
 
+absl::StatusOr<SocketAddress> EndOf(int fd, int (*get)(int, sockaddr*, socklen_t*),
+                                    const char* name) {
+  SocketAddress result;
+  result.size = sizeof(result.storage);
+  if (get(fd, &result.any, &result.size) != 0) return absl::ErrnoToStatus(errno, name);
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<Address> Address::Parse(std::string_view text) {
@@ -341,22 +349,8 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const Address& address, Resol
   return result;
 }
 
-absl::StatusOr<SocketAddress> LocalAddress(int fd) {
-  SocketAddress result;
-  result.size = sizeof(result.storage);
-  if (getsockname(fd, &result.any, &result.size) != 0) {
-    return absl::ErrnoToStatus(errno, "getsockname");
-  }
-  return result;
-}
+absl::StatusOr<SocketAddress> LocalAddress(int fd) { return EndOf(fd, getsockname, "getsockname"); }
 
-absl::StatusOr<SocketAddress> PeerAddress(int fd) {
-  SocketAddress result;
-  result.size = sizeof(result.storage);
-  if (getpeername(fd, &result.any, &result.size) != 0) {
-    return absl::ErrnoToStatus(errno, "getpeername");
-  }
-  return result;
-}
+absl::StatusOr<SocketAddress> PeerAddress(int fd) { return EndOf(fd, getpeername, "getpeername"); }
 
 }  // namespace bsockd
